@@ -1,0 +1,233 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Mode says what becomes of a foreign change.
+type Mode int
+
+const (
+	// Repair undoes it.
+	Repair Mode = iota
+	// Warn reports it and leaves it.
+	Warn
+)
+
+// Set is everything that should exist for one set key.
+type Set struct {
+	// Key names the set, as <short name of the kind>/<key>, like limits/team-a. It stands in a mark on every object.
+	Key string
+	// Objects is the complete desired set; what bears the key and is not in it is pruned.
+	Objects []client.Object
+	// Mode says what becomes of foreign changes.
+	Mode Mode
+	// Paused stops every write for the set.
+	Paused bool
+}
+
+// Conflict is an object that stands in the way and is not ours.
+type Conflict struct{ Ref Ref }
+
+// Contest is a field that somebody breaks again and again.
+type Contest struct {
+	Ref     Ref
+	Field   string
+	Manager string
+}
+
+// Refusal is an object that the API server refuses for good; what was in force before stays.
+type Refusal struct {
+	Ref Ref
+	// Message is the API server's own.
+	Message string
+}
+
+// Drift is a foreign change of one object.
+type Drift struct {
+	Ref     Ref
+	Changes []Change
+	// Repaired is false in mode Warn.
+	Repaired bool
+	// Latency runs from the event of the change to the API server's answer to the repair; 0 where there was no event.
+	Latency time.Duration
+}
+
+// Result tells what Apply found and did.
+type Result struct {
+	// Desired is the number of objects that should exist, InForce how many of them are verified.
+	Desired, InForce int
+	// Writes is the number of write requests sent.
+	Writes int
+	// Drifts are the foreign changes that this Apply saw for the first time; Drifted is what is left as it was found.
+	Drifts    []Drift
+	Drifted   []Ref
+	Conflicts []Conflict
+	Contested []Contest
+	Refused   []Refusal
+	// Terminating are objects that somebody is deleting; they are made anew when they are gone.
+	Terminating []Ref
+	Paused      bool
+	// RequeueAfter is when to look again though no event may come; 0 for never.
+	RequeueAfter time.Duration
+}
+
+// Done reports whether everything desired is in force.
+func (r *Result) Done() bool { return r.InForce == r.Desired && !r.Paused }
+
+func (r *Result) requeue(after time.Duration) {
+	if after > 0 && (r.RequeueAfter == 0 || after < r.RequeueAfter) {
+		r.RequeueAfter = after
+	}
+}
+
+// Recorder gets the figures of repairs.
+type Recorder interface {
+	// Repaired is called once per repaired object. latency is 0 where no event told of the change.
+	Repaired(kind string, latency time.Duration)
+}
+
+// Config is what an Engine needs.
+type Config struct {
+	// Client sends all requests. Its rate limits are the engine's.
+	Client dynamic.Interface
+	// Scheme gives the kinds of typed objects.
+	Scheme *runtime.Scheme
+	// Kinds are all kinds the engine may write; each has one informer.
+	Kinds []Kind
+	// Recorder may be nil.
+	Recorder Recorder
+}
+
+// Engine makes the cluster equal to desired sets. It is safe for concurrent use with distinct set keys.
+type Engine struct {
+	client   dynamic.Interface
+	scheme   *runtime.Scheme
+	recorder Recorder
+	caches   map[schema.GroupVersionKind]*kindCache
+
+	mu      sync.RWMutex
+	entries map[Ref]*entry
+	bySet   map[string]map[Ref]struct{}
+}
+
+// New makes an Engine. It does nothing until Start runs its informers.
+func New(cfg Config) (*Engine, error) {
+	e := &Engine{
+		client:   cfg.Client,
+		scheme:   cfg.Scheme,
+		recorder: cfg.Recorder,
+		caches:   map[schema.GroupVersionKind]*kindCache{},
+		entries:  map[Ref]*entry{},
+		bySet:    map[string]map[Ref]struct{}{},
+	}
+	for _, kind := range cfg.Kinds {
+		cache, err := e.newKindCache(kind)
+		if err != nil {
+			return nil, err
+		}
+		e.caches[kind.GVK] = cache
+	}
+	return e, nil
+}
+
+// Apply makes the cluster equal to the set. The error joins what is worth a retry; what is not worth one
+// stands in the Result. One object that fails does not keep the others from being applied.
+func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
+	result := Result{Desired: len(set.Objects), Paused: set.Paused}
+	if set.Paused {
+		return result, nil
+	}
+	var errs []error
+	desired := make(map[Ref]struct{}, len(set.Objects))
+	for _, object := range set.Objects {
+		want, err := e.render(set.Key, object)
+		if err != nil {
+			return result, err
+		}
+		desired[want.ref] = struct{}{}
+		job := job{engine: e, set: set, want: want, cache: e.caches[want.ref.GroupVersionKind],
+			entry: e.entry(set.Key, want.ref), result: &result}
+		if err := job.ensure(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("apply %s: %w", want.ref, err))
+		}
+	}
+	if err := e.prune(ctx, set, desired, &result); err != nil {
+		errs = append(errs, err)
+	}
+	return result, errors.Join(errs...)
+}
+
+// Live lists what the cache of a kind holds in a namespace, foreign objects included unless the kind is selective.
+func (e *Engine) Live(gvk schema.GroupVersionKind, namespace string) []*Object {
+	cache, ok := e.caches[gvk]
+	if !ok {
+		return nil
+	}
+	return cache.inNamespace(namespace)
+}
+
+// entry gives the memory of an object, made on first use.
+func (e *Engine) entry(set string, ref Ref) *entry {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known, ok := e.entries[ref]
+	if !ok {
+		known = &entry{}
+		e.entries[ref] = known
+	}
+	if e.bySet[set] == nil {
+		e.bySet[set] = map[Ref]struct{}{}
+	}
+	e.bySet[set][ref] = struct{}{}
+	return known
+}
+
+func (e *Engine) known(ref Ref) *entry {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.entries[ref]
+}
+
+func (e *Engine) forget(set string, ref Ref) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.entries, ref)
+	delete(e.bySet[set], ref)
+	if len(e.bySet[set]) == 0 {
+		delete(e.bySet, set)
+	}
+}
+
+// members are the objects of a set: what the caches hold with its mark, and what we remember to have made.
+func (e *Engine) members(set string) []Ref {
+	found := map[Ref]struct{}{}
+	e.mu.RLock()
+	for ref := range e.bySet[set] {
+		found[ref] = struct{}{}
+	}
+	e.mu.RUnlock()
+	for gvk, cache := range e.caches {
+		for _, obj := range cache.inSet(set) {
+			found[Ref{GroupVersionKind: gvk, NamespacedName: types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}}] = struct{}{}
+		}
+	}
+	refs := make([]Ref, 0, len(found))
+	for ref := range found {
+		refs = append(refs, ref)
+	}
+	return refs
+}

@@ -1,0 +1,128 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// goal is what a live object should become.
+type goal struct {
+	// tree is the whole object, with what is exempt as it stands in live.
+	tree fields
+	// hash is the rendered object that the tree answers to.
+	hash string
+	// drift says that differences are foreign changes; otherwise something new was rendered.
+	drift bool
+	// locked says that the write holds only for this very version of live, so that its answer is the truth.
+	locked bool
+	// unreachable says that the API server refused the object before and nothing is known to keep in repair.
+	unreachable bool
+}
+
+// goal decides by what we remember of the object; after a restart, by the marks it bears.
+func (j *job) goal(ctx context.Context, live *Object, have fields) (goal, error) {
+	st := j.entry.state()
+	sameObject := st.expected != nil && st.uid == live.UID
+	hash := j.want.hash
+	if st.refused == hash {
+		if !sameObject {
+			return goal{unreachable: true}, nil
+		}
+		hash = st.hash
+	}
+	switch {
+	case sameObject && st.hash == hash:
+		return j.remembered(live, have, st)
+	case st.expected != nil && st.hash == hash:
+		// Deleted and made anew by somebody who copied our marks.
+		return goal{tree: j.fromRendered(have, have), hash: hash, drift: true, locked: true}, nil
+	case live.rendered == hash:
+		return j.recognized(ctx, live, have)
+	default:
+		before := have
+		if sameObject {
+			expected, err := parse(st.expected)
+			if err != nil {
+				return goal{}, err
+			}
+			before = expected
+		}
+		return goal{tree: j.fromRendered(before, have), hash: hash, locked: true}, nil
+	}
+}
+
+// remembered aims at the expected state.
+func (j *job) remembered(live *Object, have fields, st state) (goal, error) {
+	if live.ResourceVersion == st.version {
+		// Other content under the same version: nobody wrote, the API server reads it with new defaults.
+		if err := j.entry.learn(st.hash, live, have); err != nil {
+			return goal{}, err
+		}
+		return goal{tree: have, hash: st.hash, drift: true}, nil
+	}
+	tree, err := parse(st.expected)
+	if err != nil {
+		return goal{}, err
+	}
+	j.carry(have, tree)
+	return goal{tree: tree, hash: st.hash, drift: true}, nil
+}
+
+// recognized is the first look at an object after a restart. Where the marks, the content and the field
+// managers agree that nobody touched it, live is what is expected; else the API server is asked by a dry run.
+func (j *job) recognized(ctx context.Context, live *Object, have fields) (goal, error) {
+	if j.untouched(live, have) {
+		if err := j.entry.learn(j.want.hash, live, have); err != nil {
+			return goal{}, err
+		}
+		return goal{tree: have, hash: j.want.hash, drift: true}, nil
+	}
+	patch := mergePatch(have, j.fromRendered(have, have))
+	answer, err := j.engine.patch(ctx, j.cache.Kind, j.want.ref, live, patch, dryRun|locked)
+	switch {
+	case apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		// The write itself will meet the same, and deals with it.
+		return goal{tree: j.fromRendered(have, have), hash: j.want.hash, drift: true, locked: true}, nil
+	case err != nil:
+		return goal{}, fmt.Errorf("ask what is expected: %w", err)
+	}
+	tree, err := answer.fields()
+	if err != nil {
+		return goal{}, err
+	}
+	if err := j.entry.learn(j.want.hash, live, tree); err != nil {
+		return goal{}, err
+	}
+	j.carry(have, tree)
+	return goal{tree: tree, hash: j.want.hash, drift: true}, nil
+}
+
+// fromRendered is the rendered object with allocated values from before and exempt fields from live.
+func (j *job) fromRendered(before, have fields) fields {
+	tree := cloneFields(j.want.tree)
+	j.cache.keep(before, tree)
+	j.carry(have, tree)
+	return tree
+}
+
+func (j *job) carry(have, tree fields) {
+	j.cache.carry(have, tree, j.want.tree, j.engine.scaled(j.cache.Kind, j.want.ref, have))
+}
+
+// untouched reports whether live holds everything rendered and nobody else's field managers own a field of it.
+func (j *job) untouched(live *Object, have fields) bool {
+	target := cloneFields(j.want.tree)
+	j.carry(have, target)
+	if !contains(have, target) {
+		return false
+	}
+	owners := parseOwners(live.managed)
+	return slices.ContainsFunc(owners, owner.ours) &&
+		!slices.ContainsFunc(owners, func(o owner) bool { return !o.ours() && o.subresource == "" && j.cache.touches(o, j.want.tree) })
+}

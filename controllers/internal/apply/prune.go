@@ -1,0 +1,56 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// prune deletes what bears the set's mark and is no longer desired.
+func (e *Engine) prune(ctx context.Context, set Set, desired map[Ref]struct{}, result *Result) error {
+	var errs []error
+	for _, ref := range e.members(set.Key) {
+		if _, wanted := desired[ref]; wanted {
+			continue
+		}
+		job := job{engine: e, set: set, want: rendered{ref: ref}, cache: e.caches[ref.GroupVersionKind],
+			entry: e.entry(set.Key, ref), result: result}
+		if err := job.prune(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("prune %s: %w", ref, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (j *job) prune(ctx context.Context) error {
+	live, err := j.live(ctx)
+	switch {
+	case err != nil:
+		return err
+	case live == nil || !j.owns(live):
+		j.engine.forget(j.set.Key, j.want.ref)
+		return nil
+	case live.DeletionTimestamp != nil:
+		j.result.Terminating = append(j.result.Terminating, j.want.ref)
+		return nil
+	}
+	j.result.Writes++
+	err = j.engine.remove(ctx, j.cache.Kind, j.want.ref, live)
+	switch {
+	case err == nil || apierrors.IsNotFound(err):
+		// With a finalizer of somebody else it stays for a while, terminating; its end comes as an event.
+		j.entry.gone(live)
+		return nil
+	case apierrors.IsConflict(err):
+		// Replaced under the same name since: the event of the new one decides.
+		_, err := j.fetch(ctx)
+		return err
+	default:
+		return err
+	}
+}

@@ -1,0 +1,109 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+)
+
+// requestTimeout bounds one request, waits that the API server asks for included.
+const requestTimeout = 15 * time.Second
+
+// writeOption changes how a write is sent.
+type writeOption int
+
+const (
+	// dryRun asks what the answer would be.
+	dryRun writeOption = 1 << iota
+	// locked refuses the write if the object is no longer the version it was computed from.
+	locked
+)
+
+func (o writeOption) dryRun() []string {
+	if o&dryRun != 0 {
+		return []string{metav1.DryRunAll}
+	}
+	return nil
+}
+
+func (e *Engine) resource(kind Kind, ref Ref) dynamic.ResourceInterface {
+	resource := e.client.Resource(kind.gvr())
+	if ref.Namespace == "" {
+		return resource
+	}
+	return resource.Namespace(ref.Namespace)
+}
+
+func (e *Engine) get(ctx context.Context, kind Kind, ref Ref) (*Object, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return answer(e.resource(kind, ref).Get(ctx, ref.Name, metav1.GetOptions{}))
+}
+
+// create makes the object from its fields; generated gives it a name of its own, for dry runs beside an existing one.
+func (e *Engine) create(ctx context.Context, kind Kind, ref Ref, tree fields, generated bool) (*Object, error) {
+	body := &unstructured.Unstructured{Object: cloneFields(tree)}
+	body.SetGroupVersionKind(kind.GVK)
+	body.SetNamespace(ref.Namespace)
+	options := metav1.CreateOptions{FieldManager: v1alpha1.ManagedBy}
+	if generated {
+		body.SetGenerateName(ref.Name + "-")
+		options.DryRun = dryRun.dryRun()
+	} else {
+		body.SetName(ref.Name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return answer(e.resource(kind, ref).Create(ctx, body, options))
+}
+
+// patch sends a merge patch that holds only for the object with live's UID.
+func (e *Engine) patch(ctx context.Context, kind Kind, ref Ref, live *Object, patch fields, how writeOption) (*Object, error) {
+	body := cloneFields(patch)
+	meta, ok := body["metadata"].(fields)
+	if !ok {
+		meta = fields{}
+		body["metadata"] = meta
+	}
+	meta["uid"] = string(live.UID)
+	if how&locked != 0 {
+		meta["resourceVersion"] = live.ResourceVersion
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode patch: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return answer(e.resource(kind, ref).Patch(ctx, ref.Name, types.MergePatchType, text,
+		metav1.PatchOptions{FieldManager: v1alpha1.ManagedBy, DryRun: how.dryRun()}))
+}
+
+// remove deletes the very object that live is.
+func (e *Engine) remove(ctx context.Context, kind Kind, ref Ref, live *Object) error {
+	background := metav1.DeletePropagationBackground
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return e.resource(kind, ref).Delete(ctx, ref.Name, metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &live.UID},
+		PropagationPolicy: &background,
+	})
+}
+
+func answer(u *unstructured.Unstructured, err error) (*Object, error) {
+	if err != nil {
+		return nil, err
+	}
+	return compact(u)
+}
