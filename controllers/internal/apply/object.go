@@ -138,3 +138,19 @@ func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err != nil || order > 0
 }
+
+// OwnedBy reports whether the object has an owner reference to the UID.
+func (o *Object) OwnedBy(uid types.UID) bool {
+	tree, err := o.fields()
+	if err != nil {
+		return false
+	}
+	meta, _ := tree["metadata"].(fields)
+	references, _ := meta["ownerReferences"].([]any)
+	for _, reference := range references {
+		if r, ok := reference.(fields); ok && r["uid"] == string(uid) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package metrics holds the figures that the operator exports beside those of controller-runtime.
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	repairs = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fairlead_drift_repairs_total",
+		Help: "Foreign changes undone, by the kind of the object.",
+	}, []string{"kind"})
+
+	repairSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "fairlead_drift_repair_seconds",
+		Help:    "Time from the watch event of a foreign change to the API server's answer to its repair.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 60},
+	}, []string{"kind"})
+
+	limitNamespaces = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_limitpolicy_namespaces",
+		Help: "Namespaces of a LimitPolicy, by state: selected, covered or failed.",
+	}, []string{"policy", "state"})
+
+	limitViolations = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_limitpolicy_violations",
+		Help: "Objects that the limits of a LimitPolicy would refuse or change if they were created now, by effect and rule.",
+	}, []string{"policy", "effect", "rule"})
+)
+
+func init() {
+	metrics.Registry.MustRegister(repairs, repairSeconds, limitNamespaces, limitViolations)
+}
+
+// Repairs counts what the apply engine repairs.
+type Repairs struct{}
+
+// Repaired counts one repaired object of a kind; latency is 0 where no event told of the change.
+func (Repairs) Repaired(kind string, latency time.Duration) {
+	repairs.WithLabelValues(kind).Inc()
+	if latency > 0 {
+		repairSeconds.WithLabelValues(kind).Observe(latency.Seconds())
+	}
+}
+
+// Violation keys the count of one rule's effect.
+type Violation struct{ Effect, Rule string }
+
+// LimitPolicy sets the gauges of one policy.
+func LimitPolicy(policy string, selected, covered, failed int, violations map[Violation]int) {
+	limitNamespaces.WithLabelValues(policy, "selected").Set(float64(selected))
+	limitNamespaces.WithLabelValues(policy, "covered").Set(float64(covered))
+	limitNamespaces.WithLabelValues(policy, "failed").Set(float64(failed))
+	limitViolations.DeletePartialMatch(prometheus.Labels{"policy": policy})
+	for v, count := range violations {
+		limitViolations.WithLabelValues(policy, v.Effect, v.Rule).Set(float64(count))
+	}
+}
+
+// ForgetLimitPolicy drops the gauges of a policy that is gone.
+func ForgetLimitPolicy(policy string) {
+	limitNamespaces.DeletePartialMatch(prometheus.Labels{"policy": policy})
+	limitViolations.DeletePartialMatch(prometheus.Labels{"policy": policy})
+}

@@ -1,0 +1,209 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package limitpolicy
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/limitpolicy/render"
+)
+
+// maxRepairs is the number of repairs that a status holds.
+const maxRepairs = 5
+
+// ledger is what is known of every namespace, kept by the namespace and report reconcilers and read by the
+// policy reconciler. It lives in memory: after a restart it fills as the namespaces are looked at.
+type ledger struct {
+	mu         sync.RWMutex
+	namespaces map[string]*record
+	drifts     map[types.UID]*driftLog
+
+	// changed is told the name of a policy whose status may have to change.
+	changed func(policy string)
+}
+
+// record is what is known of one namespace.
+type record struct {
+	cover outcome
+	// reports are the findings by policy.
+	reports map[types.UID]report
+}
+
+// outcome is how covering a namespace went.
+type outcome struct {
+	policies []selected
+	result   apply.Result
+	// failure is the class of an error that is being retried, empty for none.
+	failure string
+	lost    []render.Lost
+	foreign []string
+}
+
+// driftLog is the drift of one policy that its status and events tell.
+type driftLog struct {
+	// recent are the last maxRepairs records, the newest first.
+	recent []v1alpha1.RepairRecord
+	// untold are drifts that no event has told yet; only the first is kept, the others are counted.
+	first *apply.Drift
+	more  int
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		namespaces: map[string]*record{},
+		drifts:     map[types.UID]*driftLog{},
+		changed:    func(string) {},
+	}
+}
+
+// covered notes how covering a namespace went, and tells the policies that it concerns or concerned.
+func (l *ledger) covered(namespace string, now outcome) {
+	concerned := map[string]struct{}{}
+	l.mu.Lock()
+	known := l.namespaces[namespace]
+	if known != nil {
+		for _, policy := range known.cover.policies {
+			concerned[policy.name] = struct{}{}
+		}
+	}
+	for _, policy := range now.policies {
+		concerned[policy.name] = struct{}{}
+		if policy.enforced {
+			l.log(policy.uid, now.result.Drifts)
+		}
+	}
+	if len(now.policies) == 0 {
+		delete(l.namespaces, namespace)
+	} else {
+		if known == nil {
+			known = &record{}
+			l.namespaces[namespace] = known
+		}
+		known.cover = now
+		known.cover.result.Drifts = nil
+		maps.DeleteFunc(known.reports, func(uid types.UID, _ report) bool {
+			return !slices.ContainsFunc(now.policies, func(p selected) bool { return p.uid == uid })
+		})
+	}
+	l.mu.Unlock()
+	for name := range concerned {
+		l.changed(name)
+	}
+}
+
+func (l *ledger) log(policy types.UID, drifts []apply.Drift) {
+	if len(drifts) == 0 {
+		return
+	}
+	log := l.drifts[policy]
+	if log == nil {
+		log = &driftLog{}
+		l.drifts[policy] = log
+	}
+	for i := range drifts {
+		if log.first == nil {
+			log.first = &drifts[i]
+		} else {
+			log.more++
+		}
+		log.recent = append(repairRecords(&drifts[i]), log.recent...)
+		log.recent = log.recent[:min(len(log.recent), maxRepairs)]
+	}
+}
+
+func repairRecords(drift *apply.Drift) []v1alpha1.RepairRecord {
+	out := make([]v1alpha1.RepairRecord, 0, len(drift.Changes))
+	for _, change := range drift.Changes {
+		out = append(out, v1alpha1.RepairRecord{
+			Object: drift.Ref.String(), Field: change.Path, Want: change.Want, Found: change.Found,
+			Manager: change.Manager, Time: metav1.NewTime(change.Time.Truncate(time.Second)), Repaired: drift.Repaired,
+		})
+	}
+	return out
+}
+
+// reported notes the findings of a namespace.
+func (l *ledger) reported(namespace string, reports map[types.UID]report) {
+	var concerned []string
+	l.mu.Lock()
+	if known := l.namespaces[namespace]; known != nil {
+		for _, policy := range known.cover.policies {
+			before, had := known.reports[policy.uid]
+			if after, has := reports[policy.uid]; has != had || !after.equal(before) {
+				concerned = append(concerned, policy.name)
+			}
+		}
+		known.reports = reports
+	}
+	l.mu.Unlock()
+	for _, name := range concerned {
+		l.changed(name)
+	}
+}
+
+// each calls do for every namespace on record, under the lock: do must not keep the record.
+func (l *ledger) each(do func(namespace string, known *record)) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for name, known := range l.namespaces {
+		do(name, known)
+	}
+}
+
+// concerns lists the namespaces on record that a policy picked when they were last looked at.
+func (l *ledger) concerns(policy types.UID) []string {
+	var out []string
+	l.each(func(namespace string, known *record) {
+		if known.has(policy) != nil {
+			out = append(out, namespace)
+		}
+	})
+	return out
+}
+
+// recent is the drift told in a policy's status; untold is what is new since takeUntold was last called.
+func (l *ledger) recent(policy types.UID) []v1alpha1.RepairRecord {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if log := l.drifts[policy]; log != nil {
+		return slices.Clone(log.recent)
+	}
+	return nil
+}
+
+// takeUntold gives the first drift that no event has told, and how many more there are.
+func (l *ledger) takeUntold(policy types.UID) (first *apply.Drift, more int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	log := l.drifts[policy]
+	if log == nil {
+		return nil, 0
+	}
+	first, more = log.first, log.more
+	log.first, log.more = nil, 0
+	return first, more
+}
+
+func (l *ledger) forget(policy types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.drifts, policy)
+}
+
+func (r *record) has(policy types.UID) *selected {
+	for i := range r.cover.policies {
+		if r.cover.policies[i].uid == policy {
+			return &r.cover.policies[i]
+		}
+	}
+	return nil
+}

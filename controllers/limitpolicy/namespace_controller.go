@@ -1,0 +1,79 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package limitpolicy
+
+import (
+	"context"
+	"errors"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/limitpolicy/render"
+)
+
+// namespaceReconciler keeps the limits of one namespace equal to what all policies that select it come to.
+// Its key is the namespace, so that a thousand namespaces are a thousand small jobs.
+type namespaceReconciler struct {
+	observer *observer
+	engine   *apply.Engine
+	ledger   *ledger
+	// reportSoon asks for a new report of the namespace.
+	reportSoon func(namespace string)
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *namespaceReconciler) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+	seen, err := r.observer.namespace(ctx, request.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	effective := render.Namespace(seen.name, seen.inForce())
+	result, err := r.engine.Apply(ctx, seen.set(effective))
+	r.ledger.covered(seen.name, outcome{
+		policies: seen.policies,
+		result:   result,
+		failure:  failureClass(err),
+		lost:     r.lost(&seen, effective),
+		foreign:  seen.foreign,
+	})
+	r.reportSoon(seen.name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: result.RequeueAfter}, nil
+}
+
+// lost adds to the bounds that policies in force lost those that a dry run would lose.
+func (r *namespaceReconciler) lost(seen *observed, effective render.Effective) []render.Lost {
+	lost := effective.Lost
+	for _, policy := range seen.policies {
+		if policy.enforced {
+			continue
+		}
+		for _, l := range render.Namespace(seen.name, append(seen.inForce(), policy.parsed)).Lost {
+			if l.Policy == policy.name {
+				lost = append(lost, l)
+			}
+		}
+	}
+	return lost
+}
+
+// failureClass names an error for a condition's message, without texts that differ from try to try.
+func failureClass(err error) string {
+	if err == nil {
+		return ""
+	}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Reason != "" {
+		return string(status.Status().Reason)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "Timeout"
+	}
+	return "ConnectionFailed"
+}

@@ -1,0 +1,202 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package limitpolicy
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+)
+
+const (
+	// statusDelay gathers what happens to a policy at the same moment into one status.
+	statusDelay = 20 * time.Millisecond
+	// reportDelay gathers the events of a namespace's pods into one report.
+	reportDelay = 500 * time.Millisecond
+)
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// watches turns events into requests.
+type watches struct {
+	client client.Reader
+	book   *book
+	ledger *ledger
+}
+
+func partialNamespace() client.Object {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(namespaces)
+	return namespace
+}
+
+// namespaceEvents asks for a namespace that appears, goes, or changes the labels that selectors look at.
+func (w *watches) namespaceEvents() handler.EventHandler {
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			if e.IsInInitialList {
+				addLow(q, e.Object.GetName())
+			} else {
+				q.Add(requestFor(e.Object.GetName()))
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			if namespaceChanged(e.ObjectOld, e.ObjectNew) {
+				q.Add(requestFor(e.ObjectNew.GetName()))
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { q.Add(requestFor(e.Object.GetName())) },
+	}
+}
+
+func namespaceChanged(before, after client.Object) bool {
+	return !maps.Equal(before.GetLabels(), after.GetLabels()) ||
+		(before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil)
+}
+
+// selectionEvents asks for every policy when namespaces come, go or change their labels: the number that a
+// policy selects may change. The trigger's delay makes one round of many.
+func (w *watches) selectionEvents() handler.EventHandler {
+	all := func(ctx context.Context, q queue) {
+		var policies v1alpha1.LimitPolicyList
+		if err := w.client.List(ctx, &policies, client.UnsafeDisableDeepCopy); err != nil {
+			return
+		}
+		for i := range policies.Items {
+			q.AddAfter(requestFor(policies.Items[i].Name), statusDelay)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			if !e.IsInInitialList {
+				all(ctx, q)
+			}
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if namespaceChanged(e.ObjectOld, e.ObjectNew) {
+				all(ctx, q)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, q queue) { all(ctx, q) },
+	}
+}
+
+// policyEvents asks for the namespaces that a policy selects, and for those that it selected before. They
+// are many and nobody waits for one in particular, so repairs go first.
+func (w *watches) policyEvents() handler.EventHandler {
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			if !e.IsInInitialList { // At the start every namespace is asked for anyway.
+				w.namespacesOf(ctx, e.Object.(*v1alpha1.LimitPolicy), q)
+			}
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			if policyChanged(e.ObjectOld, e.ObjectNew) {
+				w.addConcerned(e.ObjectOld.GetUID(), q)
+				w.namespacesOf(ctx, e.ObjectNew.(*v1alpha1.LimitPolicy), q)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			w.addConcerned(e.Object.GetUID(), q)
+		},
+	}
+}
+
+func (w *watches) addConcerned(policy types.UID, q queue) {
+	for _, name := range w.ledger.concerns(policy) {
+		addLow(q, name)
+	}
+}
+
+func (w *watches) namespacesOf(ctx context.Context, policy *v1alpha1.LimitPolicy, q queue) {
+	page, readable, _ := w.book.open(policy)
+	if !readable {
+		return
+	}
+	all := &metav1.PartialObjectMetadataList{}
+	all.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	if err := w.client.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
+		return
+	}
+	for i := range all.Items {
+		if w.book.selects(page, &all.Items[i]) {
+			addLow(q, all.Items[i].Name)
+		}
+	}
+}
+
+func policyChanged(before, after client.Object) bool {
+	return before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() ||
+		before.GetAnnotations()[v1alpha1.AnnotationPaused] != after.GetAnnotations()[v1alpha1.AnnotationPaused] ||
+		(before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil)
+}
+
+// specOrPauseChanged lets no status write of our own through.
+func specOrPauseChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return policyChanged(e.ObjectOld, e.ObjectNew) }}
+}
+
+func requestFor(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
+}
+
+func addLow(q queue, name string) {
+	if ordered, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		low := handler.LowPriority
+		ordered.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, requestFor(name))
+		return
+	}
+	q.Add(requestFor(name))
+}
+
+// trigger asks for a key from within the process, after a short delay that gathers what belongs together.
+type trigger struct {
+	delay time.Duration
+
+	mu    sync.Mutex
+	queue queue
+}
+
+func newTrigger(delay time.Duration) *trigger { return &trigger{delay: delay} }
+
+// start is the function of a source.Func.
+func (t *trigger) start(_ context.Context, q queue) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.queue = q
+	return nil
+}
+
+func (t *trigger) fire(name string) {
+	t.mu.Lock()
+	q := t.queue
+	t.mu.Unlock()
+	if q != nil {
+		q.AddAfter(requestFor(name), t.delay)
+	}
+}
+
+// namespaceOf asks for the namespace of an object whose spec or phase may have changed.
+func (t *trigger) namespaceOf() handler.EventHandler {
+	add := func(object client.Object, q queue) { q.AddAfter(requestFor(object.GetNamespace()), t.delay) }
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { add(e.Object, q) },
+	}
+}

@@ -1,0 +1,133 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package setup builds the manager: cache, clients and the controllers of every kind.
+package setup
+
+import (
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/dynamic"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/metrics"
+	"github.com/fairlead/fairlead/controllers/limitpolicy"
+)
+
+// LeaseName is the name of the Lease that replicas elect their leader by.
+const LeaseName = "fairlead.fleet.fairlead.io"
+
+// Options are the operator's settings.
+type Options struct {
+	// Namespace is the operator's own: the Lease lives there, and no policy selects it unless it names it.
+	Namespace string
+	// LeaderElect lets several replicas run, of which one works.
+	LeaderElect bool
+	// LeaseDuration is how long a dead leader keeps the others waiting.
+	LeaseDuration time.Duration
+	// MetricsAddress and ProbeAddress are where metrics and health are served; "0" serves none.
+	MetricsAddress, ProbeAddress string
+	// SecureMetrics serves metrics by TLS to whom the API server authenticates and authorizes.
+	SecureMetrics bool
+	// Workers is how many namespaces are covered at the same time.
+	Workers int
+	// QPS and Burst bound the requests to the API server per second; a negative QPS leaves it to the API
+	// server's own priority and fairness.
+	QPS   float32
+	Burst int
+}
+
+// Scheme holds every kind that the operator reads or writes.
+func Scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	return scheme
+}
+
+// Manager builds the operator for the cluster that cfg points at. It runs when the manager is started.
+func Manager(cfg *rest.Config, options Options) (ctrl.Manager, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = options.QPS, options.Burst
+	cfg.UserAgent = v1alpha1.ManagedBy
+	scheme := Scheme()
+	mgr, err := ctrl.NewManager(cfg, managerOptions(scheme, options))
+	if err != nil {
+		return nil, fmt.Errorf("build the manager: %w", err)
+	}
+	requests, err := dynamic.NewForConfigAndClient(cfg, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("build the client of the apply engine: %w", err)
+	}
+	engine, err := apply.New(apply.Config{Client: requests, Scheme: scheme, Kinds: limitpolicy.Kinds(), Recorder: metrics.Repairs{}})
+	if err != nil {
+		return nil, fmt.Errorf("build the apply engine: %w", err)
+	}
+	if err := mgr.Add(engine); err != nil {
+		return nil, fmt.Errorf("add the apply engine: %w", err)
+	}
+	err = limitpolicy.SetupWithManager(mgr, limitpolicy.Options{Engine: engine, Namespace: options.Namespace, Workers: options.Workers})
+	if err != nil {
+		return nil, fmt.Errorf("limit policies: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the readiness check: %w", err)
+	}
+	return mgr, nil
+}
+
+func managerOptions(scheme *runtime.Scheme, options Options) ctrl.Options {
+	return ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       metricsOptions(options),
+		HealthProbeBindAddress:        options.ProbeAddress,
+		LeaderElection:                options.LeaderElect,
+		LeaderElectionID:              LeaseName,
+		LeaderElectionNamespace:       options.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &options.LeaseDuration,
+		RenewDeadline:                 share(options.LeaseDuration, 10),
+		RetryPeriod:                   share(options.LeaseDuration, 2),
+		Controller:                    config.Controller{UsePriorityQueue: new(true)},
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         limitpolicy.CacheOptions(),
+		},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+	}
+}
+
+// share is so many fifteenths of a lease: client-go's own proportions, 15 s, 10 s and 2 s.
+func share(lease time.Duration, fifteenths int) *time.Duration {
+	part := lease * time.Duration(fifteenths) / 15
+	return &part
+}
+
+func metricsOptions(options Options) metricsserver.Options {
+	out := metricsserver.Options{BindAddress: options.MetricsAddress}
+	if options.SecureMetrics {
+		out.SecureServing = true
+		out.FilterProvider = filters.WithAuthenticationAndAuthorization
+		// HTTP/2 has had denial-of-service holes, and a scraper gains nothing by it.
+		out.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }}
+	}
+	return out
+}
