@@ -1,0 +1,118 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	readyPoll = 50 * time.Millisecond
+	// probeTimeout bounds one probe, so that a server that accepts and never answers is asked again.
+	probeTimeout = 5 * time.Second
+)
+
+// waitComponent returns when a process serves, or with the end of its log when it does not.
+func (cp *ControlPlane) waitComponent(ctx context.Context, c Component) error {
+	switch c {
+	case Etcd:
+		return cp.poll(ctx, c, func(ctx context.Context) error {
+			return probe(ctx, http.DefaultClient, fmt.Sprintf("http://127.0.0.1:%d/health", cp.ports.Etcd))
+		})
+	case APIServer:
+		return cp.waitAPIServer(ctx)
+	default:
+		client, err := rest.HTTPClientFor(cp.config())
+		if err != nil {
+			return err
+		}
+		return cp.poll(ctx, c, func(ctx context.Context) error {
+			return probe(ctx, client, fmt.Sprintf("https://127.0.0.1:%d/healthz", cp.ports.ControllerManager))
+		})
+	}
+}
+
+func (cp *ControlPlane) waitAPIServer(ctx context.Context) error {
+	client, err := cp.client()
+	if err != nil {
+		return err
+	}
+	return cp.poll(ctx, APIServer, func(ctx context.Context) error {
+		if err := client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+			return err
+		}
+		_, err := client.Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
+		return err
+	})
+}
+
+// waitReady returns when the whole control plane serves.
+func (cp *ControlPlane) waitReady(ctx context.Context) error {
+	if err := cp.waitAPIServer(ctx); err != nil || !cp.opts.ControllerManager {
+		return err
+	}
+	client, err := cp.client()
+	if err != nil {
+		return err
+	}
+	accounts := client.ServiceAccounts(metav1.NamespaceDefault)
+	return cp.poll(ctx, ControllerManager, func(ctx context.Context) error {
+		_, err := accounts.CreateToken(ctx, "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		return err
+	})
+}
+
+// poll asks until the answer is yes. It gives up early when the process has died.
+func (cp *ControlPlane) poll(ctx context.Context, c Component, ask func(context.Context) error) error {
+	p := cp.processes[c]
+	last := errors.New("not asked yet")
+	err := wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
+		if !p.alive() {
+			return false, errors.New("it has exited")
+		}
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		last = ask(ctx)
+		return last == nil, nil
+	})
+	if err == nil {
+		return nil
+	}
+	tail := p.tail()
+	if strings.Contains(tail, "address already in use") {
+		err = fmt.Errorf("%w: %w", err, errPortTaken)
+	}
+	return fmt.Errorf("%s is not ready: %w (last answer: %w)\nend of its log:\n%s", c, err, last, tail)
+}
+
+func (cp *ControlPlane) client() (corev1client.CoreV1Interface, error) {
+	return corev1client.NewForConfig(cp.config())
+}
+
+func probe(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil
+}
