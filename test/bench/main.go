@@ -1,0 +1,197 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures the operator against a real API server on this machine.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/fairlead/fairlead/controllers/setup"
+	"github.com/fairlead/fairlead/test/controlplane"
+	"github.com/fairlead/fairlead/test/operator"
+)
+
+const usage = `Measures Fairlead against a real API server on this machine: etcd, kube-apiserver, kube-controller-manager
+and the operator as processes of their own. Progress goes to standard error; standard output gets one JSON
+line per figure, and then all of them as a table.
+
+Flags:
+`
+
+// Figure is one measured number.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	// Target is what it should be, for the table.
+	Target string `json:"target,omitempty"`
+}
+
+// sizes are how large the measurement is.
+type sizes struct {
+	namespaces, large, edits, editors, rounds, workers int
+	rest                                               time.Duration
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var s sizes
+	flag.IntVar(&s.namespaces, "namespaces", 1000, "namespaces of the cover, repair and rest measurements")
+	flag.IntVar(&s.large, "large", 5000, "namespaces of the memory and start-up measurements")
+	flag.IntVar(&s.edits, "edits", 500, "foreign edits and deletions to repair")
+	flag.IntVar(&s.editors, "editors", 4, "edits under way at the same time")
+	flag.IntVar(&s.rounds, "rounds", 3, "times that the bare client and the operator cover all namespaces, in turns")
+	flag.IntVar(&s.workers, "workers", 16, "parallel writes, of the bare client and of the operator")
+	flag.DurationVar(&s.rest, "rest", time.Minute, "how long to count writes at rest")
+	flag.Usage = func() {
+		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if err := run(ctx, s, os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	sizes
+	dir     string
+	binary  string
+	plane   *controlplane.ControlPlane
+	client  client.Client
+	plain   kubernetes.Interface
+	process *operator.Process
+	watch   *watcher
+	start   time.Time
+	figures []Figure
+	out     io.Writer
+}
+
+func run(ctx context.Context, s sizes, out io.Writer) (err error) {
+	b := &bench{sizes: s, out: out, start: time.Now()}
+	if err := b.setUp(ctx); err != nil {
+		return errors.Join(err, b.tearDown())
+	}
+	defer func() { err = errors.Join(err, b.tearDown()) }()
+	for _, step := range []func(context.Context) error{
+		b.memoryEmpty, b.cover, b.repair, b.rest, b.memoryCovered, b.memoryLarge, b.startUp,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return b.table()
+}
+
+func (b *bench) setUp(ctx context.Context) error {
+	var err error
+	if b.dir, err = os.MkdirTemp("", "fairlead-bench-"); err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	root, err := operator.Root()
+	if err != nil {
+		return err
+	}
+	b.say("building the operator")
+	b.binary = filepath.Join(b.dir, "fairlead")
+	if err := operator.Build(ctx, root, b.binary); err != nil {
+		return err
+	}
+	b.say("starting the control plane")
+	b.plane, err = controlplane.Start(ctx, controlplane.Options{Dir: filepath.Join(b.dir, "run"), ControllerManager: true})
+	if err != nil {
+		return err
+	}
+	cfg := b.plane.Config()
+	cfg.QPS = -1
+	if _, err := envtest.InstallCRDs(cfg, envtest.CRDInstallOptions{Paths: []string{filepath.Join(root, "config", "crd", "bases")}}); err != nil {
+		return fmt.Errorf("install the CRDs: %w", err)
+	}
+	if b.client, err = client.New(cfg, client.Options{Scheme: setup.Scheme()}); err != nil {
+		return fmt.Errorf("build a client: %w", err)
+	}
+	if b.plain, err = kubernetes.NewForConfig(cfg); err != nil {
+		return fmt.Errorf("build a client: %w", err)
+	}
+	b.watch, err = newWatcher(ctx, b.plain)
+	return err
+}
+
+func (b *bench) tearDown() error {
+	var errs []error
+	if b.process != nil {
+		errs = append(errs, b.process.Stop())
+	}
+	if b.plane != nil {
+		errs = append(errs, b.plane.Stop())
+	}
+	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+}
+
+// startOperator runs the operator and waits until its workers run.
+func (b *bench) startOperator(ctx context.Context) error {
+	var err error
+	b.process, err = operator.Start(b.binary, b.plane.Kubeconfig(), filepath.Join(b.dir, "operator.log"),
+		fmt.Sprintf("--workers=%d", b.workers))
+	if err != nil {
+		return err
+	}
+	return b.process.Ready(ctx)
+}
+
+func (b *bench) stopOperator() error {
+	err := b.process.Stop()
+	b.process = nil
+	return err
+}
+
+func (b *bench) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(os.Stderr, "[%6.1f s] %s\n", time.Since(b.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// figure records a number and prints it as a JSON line.
+func (b *bench) figure(name string, value float64, unit, target string) {
+	f := Figure{Name: name, Value: value, Unit: unit, Target: target}
+	b.figures = append(b.figures, f)
+	if err := json.NewEncoder(b.out).Encode(f); err != nil {
+		b.say("print %s: %v", name, err)
+	}
+}
+
+func (b *bench) table() error {
+	w := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "\nFIGURE\tVALUE\tUNIT\tTARGET")
+	for _, f := range b.figures {
+		_, _ = fmt.Fprintf(w, "%s\t%.4g\t%s\t%s\n", f.Name, f.Value, f.Unit, f.Target)
+	}
+	return w.Flush()
+}
+
+// quantile is the value below which the given share of the sorted values lies.
+func quantile(values []time.Duration, share float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,160 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/limitpolicy/render"
+)
+
+const (
+	managedBy = v1alpha1.LabelManagedBy
+	fairlead  = v1alpha1.ManagedBy
+	team      = "tier"
+)
+
+func namespaceName(i int) string { return fmt.Sprintf("team-%04d", i) }
+
+func limitItems() []corev1.LimitRangeItem {
+	return []corev1.LimitRangeItem{{
+		Type: corev1.LimitTypeContainer,
+		Max:  corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")},
+		Min:  corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("256Mi")},
+	}}
+}
+
+func hard() corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceRequestsCPU: resource.MustParse("20")}
+}
+
+func policy() *v1alpha1.LimitPolicy {
+	return &v1alpha1.LimitPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "bench"},
+		Spec: v1alpha1.LimitPolicySpec{
+			NamespaceSelector: v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{team: "team"}},
+			Limits: []v1alpha1.LimitItem{{
+				Type: corev1.LimitTypeContainer,
+				Max:  v1alpha1.Amounts{corev1.ResourceMemory: "512Mi"},
+				Min:  v1alpha1.Amounts{corev1.ResourceMemory: "256Mi"},
+			}},
+			Quota: &v1alpha1.Quota{Hard: map[corev1.ResourceName]v1alpha1.Amount{corev1.ResourceRequestsCPU: "20"}},
+		},
+	}
+}
+
+// each runs do for every number from first to last (exclusive), so many at the same time.
+func each(ctx context.Context, first, last, parallel int, do func(context.Context, int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	next.Store(int64(first))
+	var running sync.WaitGroup
+	for range parallel {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1) - 1)
+				if i >= last {
+					return
+				}
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	return context.Cause(ctx)
+}
+
+// makeNamespaces makes labelled namespaces and waits until the controller manager is done with them.
+func (b *bench) makeNamespaces(ctx context.Context, first, last int) error {
+	b.say("making %d namespaces", last-first)
+	stop := b.progress(func() string { return "" })
+	defer stop()
+	err := each(ctx, first, last, b.workers, func(ctx context.Context, i int) error {
+		_, err := b.plain.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
+			ObjectMeta: metav1.ObjectMeta{Name: namespaceName(i), Labels: map[string]string{team: "team"}},
+		}, metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make namespaces: %w", err)
+	}
+	return each(ctx, first, last, 2, func(ctx context.Context, i int) error {
+		for {
+			_, err := b.plain.CoreV1().ServiceAccounts(namespaceName(i)).Get(ctx, "default", metav1.GetOptions{})
+			if err == nil || !apierrors.IsNotFound(err) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// bareCover writes the objects of all namespaces as a plain client does.
+func (b *bench) bareCover(ctx context.Context) error {
+	return each(ctx, 0, b.namespaces, b.workers, func(ctx context.Context, i int) error {
+		meta := metav1.ObjectMeta{
+			Name:        render.Name,
+			Labels:      map[string]string{managedBy: fairlead},
+			Annotations: map[string]string{v1alpha1.AnnotationSet: "limits/" + namespaceName(i), v1alpha1.AnnotationRendered: "0123456789abcdef"},
+		}
+		_, err := b.plain.CoreV1().LimitRanges(namespaceName(i)).Create(ctx,
+			&corev1.LimitRange{ObjectMeta: meta, Spec: corev1.LimitRangeSpec{Limits: limitItems()}}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		_, err = b.plain.CoreV1().ResourceQuotas(namespaceName(i)).Create(ctx,
+			&corev1.ResourceQuota{ObjectMeta: meta, Spec: corev1.ResourceQuotaSpec{Hard: hard()}}, metav1.CreateOptions{})
+		return err
+	})
+}
+
+// clear deletes what a bare client made.
+func (b *bench) clear(ctx context.Context) error {
+	err := each(ctx, 0, b.namespaces, b.workers, func(ctx context.Context, i int) error {
+		if err := b.plain.CoreV1().LimitRanges(namespaceName(i)).Delete(ctx, render.Name, metav1.DeleteOptions{}); err != nil {
+			return err
+		}
+		return b.plain.CoreV1().ResourceQuotas(namespaceName(i)).Delete(ctx, render.Name, metav1.DeleteOptions{})
+	})
+	if err != nil {
+		return fmt.Errorf("clear: %w", err)
+	}
+	return b.watch.count(ctx, 0)
+}
+
+// progress says every few seconds that something goes on, until the returned function is called.
+func (b *bench) progress(what func() string) (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(5 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				b.say("… %s", what())
+			}
+		}
+	})
+	return func() { close(done); running.Wait() }
+}
