@@ -14,16 +14,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/apply"
 	"github.com/fairlead/fairlead/controllers/limitpolicy/render"
 )
 
-// page is a policy made ready for use.
+// page is the spec of a policy made ready for use. It does not change.
 type page struct {
 	generation int64
 	enforced   bool
 	warn       bool
 	parsed     render.Policy
-	selector   labels.Selector
+	// quota is the name of the ResourceQuota that the policy has a part in; empty for none.
+	quota    string
+	selector labels.Selector
 	// named are the namespaces that the selector names outright.
 	named map[string]bool
 }
@@ -35,7 +38,7 @@ type book struct {
 	own string
 
 	mu    sync.Mutex
-	pages map[types.UID]page
+	pages map[types.UID]*page
 	// bad are the specs that could not be parsed, by generation.
 	bad map[types.UID]badSpec
 }
@@ -46,32 +49,32 @@ type badSpec struct {
 }
 
 func newBook(ownNamespace string) *book {
-	return &book{own: ownNamespace, pages: map[types.UID]page{}, bad: map[types.UID]badSpec{}}
+	return &book{own: ownNamespace, pages: map[types.UID]*page{}, bad: map[types.UID]badSpec{}}
 }
 
-// open gives the page of a policy: that of its spec, or with an error that of its last good one, or with an
-// error and false none at all.
-func (b *book) open(policy *v1alpha1.LimitPolicy) (page, bool, error) {
+// open gives the page of a policy's spec; or with an error that of its last good one, which is nil where none
+// is known.
+func (b *book) open(policy *v1alpha1.LimitPolicy) (*page, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known, ok := b.pages[policy.UID]
-	if ok && known.generation == policy.Generation {
-		return known, true, nil
+	known := b.pages[policy.UID]
+	if known != nil && known.generation == policy.Generation {
+		return known, nil
 	}
 	if bad, isBad := b.bad[policy.UID]; isBad && bad.generation == policy.Generation {
-		return known, ok, bad.why
+		return known, bad.why
 	}
 	fresh, err := read(policy)
 	if err != nil {
 		b.bad[policy.UID] = badSpec{generation: policy.Generation, why: err}
-		return known, ok, err
+		return known, err
 	}
 	delete(b.bad, policy.UID)
 	b.pages[policy.UID] = fresh
-	return fresh, true, nil
+	return fresh, nil
 }
 
-// close drops the pages of policies that are gone.
+// close drops the page of a policy that is gone.
 func (b *book) close(uid types.UID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -79,34 +82,35 @@ func (b *book) close(uid types.UID) {
 	delete(b.bad, uid)
 }
 
-func read(policy *v1alpha1.LimitPolicy) (page, error) {
-	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.NamespaceSelector)
+func read(policy *v1alpha1.LimitPolicy) (*page, error) {
+	selector, err := metav1.LabelSelectorAsSelector(policy.Spec.NamespaceSelector.LabelSelector())
 	if err != nil {
-		return page{}, fmt.Errorf("spec.namespaceSelector: %w", err)
+		return nil, fmt.Errorf("spec.namespaceSelector: %w", err)
 	}
 	parsed, err := render.Parse(policy)
 	if err != nil {
-		return page{}, err
+		return nil, err
 	}
-	return page{
+	return &page{
 		generation: policy.Generation,
 		enforced:   policy.Spec.Enforcement != v1alpha1.DryRun,
 		warn:       policy.Spec.Drift == v1alpha1.Warn,
 		parsed:     parsed,
+		quota:      parsed.QuotaName(),
 		selector:   selector,
-		named:      namedOutright(&policy.Spec.NamespaceSelector),
+		named:      namedOutright(policy.Spec.NamespaceSelector),
 	}, nil
 }
 
-func namedOutright(selector *metav1.LabelSelector) map[string]bool {
+func namedOutright(selector v1alpha1.NamespaceSelector) map[string]bool {
 	named := map[string]bool{}
 	if name, ok := selector.MatchLabels[corev1.LabelMetadataName]; ok {
-		named[name] = true
+		named[string(name)] = true
 	}
 	for _, term := range selector.MatchExpressions {
 		if term.Key == corev1.LabelMetadataName && term.Operator == metav1.LabelSelectorOpIn {
 			for _, name := range term.Values {
-				named[name] = true
+				named[string(name)] = true
 			}
 		}
 	}
@@ -114,7 +118,7 @@ func namedOutright(selector *metav1.LabelSelector) map[string]bool {
 }
 
 // selects reports whether a policy picks a namespace.
-func (b *book) selects(p page, namespace *metav1.PartialObjectMetadata) bool {
+func (b *book) selects(p *page, namespace *metav1.PartialObjectMetadata) bool {
 	if !p.selector.Matches(labels.Set(namespace.Labels)) {
 		return false
 	}
@@ -126,3 +130,18 @@ func (b *book) selects(p page, namespace *metav1.PartialObjectMetadata) bool {
 func (b *book) protected(name string) bool {
 	return name == b.own || strings.HasPrefix(name, "kube-") || name == "openshift" || strings.HasPrefix(name, "openshift-")
 }
+
+// makes reports whether the policy has a part in an object that is made in its namespaces.
+func (p *page) makes(ref apply.Ref) bool {
+	switch {
+	case !p.enforced:
+		return false
+	case ref.GroupVersionKind == limitRanges:
+		return p.bounds()
+	default:
+		return ref.Name == p.quota
+	}
+}
+
+// bounds reports whether the policy has a part in the LimitRange.
+func (p *page) bounds() bool { return len(p.parsed.Limits) > 0 }

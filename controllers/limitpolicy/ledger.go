@@ -4,7 +4,6 @@
 package limitpolicy
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,18 +33,29 @@ type ledger struct {
 // record is what is known of one namespace.
 type record struct {
 	cover outcome
-	// reports are the findings by policy.
+	// reports are the findings by policy; nil until they are there for the policies of cover.
 	reports map[types.UID]report
 }
 
 // outcome is how covering a namespace went.
 type outcome struct {
-	policies []selected
-	result   apply.Result
+	// namespace tells one namespace from a later one of the same name.
+	namespace types.UID
+	policies  []selected
+	// hold is why nothing was touched, empty where everything might be.
+	hold   string
+	result apply.Result
 	// failure is the class of an error that is being retried, empty for none.
 	failure string
 	lost    []render.Lost
-	foreign []string
+	foreign []apply.Ref
+}
+
+// sameSpecs reports whether two outcomes stand on the same policies with the same specs.
+func (o *outcome) sameSpecs(policies []selected) bool {
+	return slices.EqualFunc(o.policies, policies, func(a, b selected) bool {
+		return a.uid == b.uid && a.generation == b.generation
+	})
 }
 
 // driftLog is the drift of one policy that its status and events tell.
@@ -88,11 +98,11 @@ func (l *ledger) covered(namespace string, now outcome) {
 			known = &record{}
 			l.namespaces[namespace] = known
 		}
+		if known.cover.namespace != now.namespace || !known.cover.sameSpecs(now.policies) {
+			known.reports = nil
+		}
 		known.cover = now
 		known.cover.result.Drifts = nil
-		maps.DeleteFunc(known.reports, func(uid types.UID, _ report) bool {
-			return !slices.ContainsFunc(now.policies, func(p selected) bool { return p.uid == uid })
-		})
 	}
 	l.mu.Unlock()
 	for name := range concerned {
@@ -131,11 +141,12 @@ func repairRecords(drift *apply.Drift) []v1alpha1.RepairRecord {
 	return out
 }
 
-// reported notes the findings of a namespace.
-func (l *ledger) reported(namespace string, reports map[types.UID]report) {
+// reported notes the findings of a namespace. What was found for other specs than those on record is not
+// worth noting: when they are put in force, or it is known that they are not, another report is asked for.
+func (l *ledger) reported(seen *observed, reports map[types.UID]report) {
 	var concerned []string
 	l.mu.Lock()
-	if known := l.namespaces[namespace]; known != nil {
+	if known := l.namespaces[seen.name]; known != nil && known.cover.namespace == seen.uid && known.cover.sameSpecs(seen.policies) {
 		for _, policy := range known.cover.policies {
 			before, had := known.reports[policy.uid]
 			if after, has := reports[policy.uid]; has != had || !after.equal(before) {
@@ -170,7 +181,7 @@ func (l *ledger) concerns(policy types.UID) []string {
 	return out
 }
 
-// recent is the drift told in a policy's status; untold is what is new since takeUntold was last called.
+// recent is the drift told in a policy's status.
 func (l *ledger) recent(policy types.UID) []v1alpha1.RepairRecord {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

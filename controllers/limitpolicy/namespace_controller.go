@@ -6,6 +6,7 @@ package limitpolicy
 import (
 	"context"
 	"errors"
+	"net"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -34,11 +35,13 @@ func (r *namespaceReconciler) Reconcile(ctx context.Context, request reconcile.R
 	effective := render.Namespace(seen.name, seen.inForce())
 	result, err := r.engine.Apply(ctx, seen.set(effective))
 	r.ledger.covered(seen.name, outcome{
-		policies: seen.policies,
-		result:   result,
-		failure:  failureClass(err),
-		lost:     r.lost(&seen, effective),
-		foreign:  seen.foreign,
+		namespace: seen.uid,
+		policies:  seen.policies,
+		hold:      seen.hold,
+		result:    result,
+		failure:   failureClass(err),
+		lost:      lost(&seen, effective),
+		foreign:   seen.foreign,
 	})
 	r.reportSoon(seen.name)
 	if err != nil {
@@ -48,19 +51,19 @@ func (r *namespaceReconciler) Reconcile(ctx context.Context, request reconcile.R
 }
 
 // lost adds to the bounds that policies in force lost those that a dry run would lose.
-func (r *namespaceReconciler) lost(seen *observed, effective render.Effective) []render.Lost {
-	lost := effective.Lost
+func lost(seen *observed, effective render.Effective) []render.Lost {
+	out := effective.Lost
 	for _, policy := range seen.policies {
 		if policy.enforced {
 			continue
 		}
 		for _, l := range render.Namespace(seen.name, append(seen.inForce(), policy.parsed)).Lost {
 			if l.Policy == policy.name {
-				lost = append(lost, l)
+				out = append(out, l)
 			}
 		}
 	}
-	return lost
+	return out
 }
 
 // failureClass names an error for a condition's message, without texts that differ from try to try.
@@ -72,8 +75,13 @@ func failureClass(err error) string {
 	if errors.As(err, &status) && status.Status().Reason != "" {
 		return string(status.Status().Reason)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	var connection net.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &connection) && connection.Timeout():
 		return "Timeout"
+	case connection != nil:
+		return "ConnectionFailed"
+	default:
+		return "Failed"
 	}
-	return "ConnectionFailed"
 }

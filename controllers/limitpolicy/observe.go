@@ -4,8 +4,10 @@
 package limitpolicy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,6 +25,7 @@ var (
 	limitRanges    = corev1.SchemeGroupVersion.WithKind("LimitRange")
 	resourceQuotas = corev1.SchemeGroupVersion.WithKind("ResourceQuota")
 	namespaces     = corev1.SchemeGroupVersion.WithKind("Namespace")
+	namespaceLists = corev1.SchemeGroupVersion.WithKind("NamespaceList")
 )
 
 // Kinds are the kinds that the LimitPolicy controllers write. Their caches hold foreign objects too, for
@@ -36,23 +39,24 @@ func Kinds() []apply.Kind {
 
 // selected is one policy that picks the namespace.
 type selected struct {
-	page
-	name   string
-	uid    types.UID
-	paused bool
+	*page
+	name string
+	uid  types.UID
 }
 
 // observed is everything that decides what a namespace gets.
 type observed struct {
 	name string
-	// active is false where the namespace is gone or going.
-	active, terminating bool
-	policies            []selected
-	// held is true where a policy that has a part in the namespace cannot be read: nothing is touched.
-	held bool
-	// foreign are LimitRanges that others made, as namespace/name. A second quota only adds a bound; a second
-	// LimitRange can contradict ours and block every pod.
-	foreign []string
+	// uid is empty where the namespace is gone.
+	uid         types.UID
+	terminating bool
+	// policies are those that pick the namespace, by name.
+	policies []selected
+	// hold is why nothing may be touched; empty where everything may.
+	hold string
+	// foreign are LimitRanges that others made. A second quota only adds a bound; a second LimitRange can
+	// contradict ours and block every pod.
+	foreign []apply.Ref
 }
 
 // observer gathers it from the caches.
@@ -73,12 +77,12 @@ func (o *observer) namespace(ctx context.Context, name string) (observed, error)
 	if err != nil {
 		return out, fmt.Errorf("get namespace %s: %w", name, err)
 	}
-	out.terminating = namespace.DeletionTimestamp != nil
-	out.active = !out.terminating
+	out.uid, out.terminating = namespace.UID, namespace.DeletionTimestamp != nil
 	var policies v1alpha1.LimitPolicyList
 	if err := o.client.List(ctx, &policies, client.UnsafeDisableDeepCopy); err != nil {
 		return out, fmt.Errorf("list limit policies: %w", err)
 	}
+	slices.SortFunc(policies.Items, func(a, b v1alpha1.LimitPolicy) int { return cmp.Compare(a.Name, b.Name) })
 	for i := range policies.Items {
 		o.consider(&out, namespace, &policies.Items[i])
 	}
@@ -86,21 +90,29 @@ func (o *observer) namespace(ctx context.Context, name string) (observed, error)
 	return out, nil
 }
 
+// consider adds a policy where it picks the namespace. One that is paused, or was never readable since the
+// start, keeps everything as it is where it has a part, even if it does not pick the namespace any more.
 func (o *observer) consider(out *observed, namespace *metav1.PartialObjectMetadata, policy *v1alpha1.LimitPolicy) {
 	if policy.DeletionTimestamp != nil {
 		return
 	}
-	page, readable, _ := o.book.open(policy)
-	if !readable {
-		out.held = out.held || o.hasPart(namespace.Name, policy.UID)
+	page, _ := o.book.open(policy)
+	picks := page != nil && o.book.selects(page, namespace)
+	if picks {
+		out.policies = append(out.policies, selected{page: page, name: policy.Name, uid: policy.UID})
+	}
+	paused := paused(policy)
+	if page != nil && !paused || !(picks && page.enforced) && !o.hasPart(namespace.Name, policy.UID) {
 		return
 	}
-	if o.book.selects(page, namespace) {
-		out.policies = append(out.policies, selected{
-			page: page, name: policy.Name, uid: policy.UID,
-			paused: policy.Annotations[v1alpha1.AnnotationPaused] == "true",
-		})
+	out.hold = "policy " + policy.Name + " cannot be read"
+	if paused {
+		out.hold = "policy " + policy.Name + " is paused"
 	}
+}
+
+func paused(policy *v1alpha1.LimitPolicy) bool {
+	return policy.Annotations[v1alpha1.AnnotationPaused] == "true"
 }
 
 // hasPart reports whether something of ours in the namespace names the policy as an owner.
@@ -115,12 +127,11 @@ func (o *observer) hasPart(namespace string, policy types.UID) bool {
 	return false
 }
 
-// foreign lists LimitRanges of others beside ours.
-func (o *observer) foreign(namespace string) []string {
-	var out []string
+func (o *observer) foreign(namespace string) []apply.Ref {
+	var out []apply.Ref
 	for _, object := range o.engine.Live(limitRanges, namespace) {
-		if !object.Marked() && object.Name != render.Name && object.DeletionTimestamp == nil {
-			out = append(out, namespace+"/"+object.Name)
+		if !object.Marked() && object.DeletionTimestamp == nil {
+			out = append(out, apply.Ref{GroupVersionKind: limitRanges, NamespacedName: types.NamespacedName{Namespace: namespace, Name: object.Name}})
 		}
 	}
 	return out
@@ -139,21 +150,7 @@ func (o *observed) inForce() []render.Policy {
 
 // set is the namespace's desired set.
 func (o *observed) set(effective render.Effective) apply.Set {
-	set := apply.Set{Key: "limits/" + o.name, Paused: o.held || o.terminating, Mode: apply.Warn}
-	enforced := false
-	for _, policy := range o.policies {
-		set.Paused = set.Paused || policy.paused
-		if policy.enforced {
-			enforced = true
-			if !policy.warn {
-				// One policy that wants repairs is enough: what it bounds stands in the same object.
-				set.Mode = apply.Repair
-			}
-		}
-	}
-	if !enforced {
-		set.Mode = apply.Repair
-	}
+	set := apply.Set{Key: "limits/" + o.name, Paused: o.hold != "" || o.terminating, Mode: o.mode()}
 	if effective.LimitRange != nil {
 		set.Objects = append(set.Objects, effective.LimitRange)
 	}
@@ -161,4 +158,15 @@ func (o *observed) set(effective render.Effective) apply.Set {
 		set.Objects = append(set.Objects, quota)
 	}
 	return set
+}
+
+// mode is Warn where all policies in force only want to be told. One that wants repairs is enough: what it
+// bounds stands in the same objects.
+func (o *observed) mode() apply.Mode {
+	for _, policy := range o.policies {
+		if policy.enforced && !policy.warn {
+			return apply.Repair
+		}
+	}
+	return apply.Warn
 }

@@ -13,8 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,6 +30,8 @@ import (
 const (
 	// statusInterval is the least time between two status writes, or two events, of one policy.
 	statusInterval = time.Second
+	// cacheLag is how long to wait for the cache to show a status that was written.
+	cacheLag = 100 * time.Millisecond
 	// warmUp is how long after the start a status from before it may stand while the ledger fills.
 	warmUp = 30 * time.Second
 )
@@ -47,19 +51,26 @@ type policyReconciler struct {
 	book   *book
 	ledger *ledger
 	events events.EventRecorder
-	start  time.Time
+	// began is when the controllers began to work.
+	began func() time.Time
 
 	mu sync.Mutex
-	// spoken is when each policy's status or events were last written.
-	spoken map[types.UID]time.Time
-	names  map[string]types.UID
+	// voices is what was said last of each policy, by name.
+	voices map[string]voice
+}
+
+type voice struct {
+	uid types.UID
+	// at is when a status or an event was last written, version that of the last status written.
+	at      time.Time
+	version string
 }
 
 // Reconcile implements reconcile.Reconciler.
 func (r *policyReconciler) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 	policy := &v1alpha1.LimitPolicy{}
 	err := r.client.Get(ctx, request.NamespacedName, policy)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || err == nil && policy.DeletionTimestamp != nil {
 		r.forget(request.Name)
 		return ctrl.Result{}, nil
 	}
@@ -69,37 +80,44 @@ func (r *policyReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 	if wait := r.wait(policy); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	next, settled, err := r.compute(ctx, policy)
+	found, err := r.gather(ctx, policy)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !settled {
+	// While the ledger fills after a start, a status from before that speaks of this spec stands: another one
+	// would only flap.
+	if found.unreported > 0 && policy.Status.ObservedGeneration == policy.Generation && time.Since(r.began()) < warmUp {
 		return ctrl.Result{RequeueAfter: statusInterval}, nil
 	}
+	if found.known {
+		r.export(policy.Name, &found.summary)
+	}
 	r.tellDrift(policy)
-	return ctrl.Result{}, r.write(ctx, policy, next)
+	return ctrl.Result{}, r.write(ctx, policy, status(policy, found))
 }
 
-// compute gives the status of a policy. It is not settled while the ledger fills after a start and the
-// status from before still speaks of this generation: writing would only flap.
-func (r *policyReconciler) compute(ctx context.Context, policy *v1alpha1.LimitPolicy) (next v1alpha1.LimitPolicyStatus, settled bool, err error) {
+// gather brings together what is known of a policy.
+func (r *policyReconciler) gather(ctx context.Context, policy *v1alpha1.LimitPolicy) (*evidence, error) {
+	out := &evidence{repairs: r.ledger.recent(policy.UID)}
+	page, err := r.book.open(policy)
+	out.invalid = err
+	if page == nil {
+		return out, nil
+	}
+	out.known = true
 	all := &metav1.PartialObjectMetadataList{}
-	all.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	all.SetGroupVersionKind(namespaceLists)
 	if err := r.client.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
-		return next, false, fmt.Errorf("list namespaces: %w", err)
+		return nil, fmt.Errorf("list namespaces: %w", err)
 	}
-	page, readable, invalid := r.book.open(policy)
-	sum := summary{}
-	if readable {
-		sum = r.ledger.summarize(policy, page, all.Items, func(namespace *metav1.PartialObjectMetadata) bool {
-			return r.book.selects(page, namespace)
-		})
+	var picked []*metav1.PartialObjectMetadata
+	for i := range all.Items {
+		if namespace := &all.Items[i]; namespace.DeletionTimestamp == nil && r.book.selects(page, namespace) {
+			picked = append(picked, namespace)
+		}
 	}
-	if sum.unseen+sum.unreported > 0 && policy.Status.ObservedGeneration == policy.Generation && time.Since(r.start) < warmUp {
-		return next, false, nil
-	}
-	r.export(policy.Name, &sum)
-	return status(policy, &sum, r.ledger.recent(policy.UID), invalid), true, nil
+	out.summary = r.ledger.summarize(selected{page: page, name: policy.Name, uid: policy.UID}, picked)
+	return out, nil
 }
 
 func (r *policyReconciler) write(ctx context.Context, policy *v1alpha1.LimitPolicy, next v1alpha1.LimitPolicyStatus) error {
@@ -108,18 +126,22 @@ func (r *policyReconciler) write(ctx context.Context, policy *v1alpha1.LimitPoli
 	}
 	before := policy.DeepCopy()
 	policy.Status = next
-	r.spoke(policy.UID)
+	r.spoke(policy)
 	err := r.client.Status().Patch(ctx, policy, client.MergeFrom(before), client.FieldOwner(v1alpha1.ManagedBy))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	r.tellCondition(policy, before)
+	if err == nil {
+		r.spoke(policy)
+		r.tellCondition(policy, before)
+	}
 	return nil
 }
 
 // tellCondition tells in an event that Ready changed its reason.
 func (r *policyReconciler) tellCondition(policy, before *v1alpha1.LimitPolicy) {
-	was, is := readyOf(before), readyOf(policy)
+	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
+	is := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady)
 	if is == nil || was != nil && was.Reason == is.Reason || is.Reason == v1alpha1.ReasonProgressing {
 		return
 	}
@@ -130,22 +152,13 @@ func (r *policyReconciler) tellCondition(policy, before *v1alpha1.LimitPolicy) {
 	r.events.Eventf(policy, nil, kind, is.Reason, actionApply, "%s", is.Message)
 }
 
-func readyOf(policy *v1alpha1.LimitPolicy) *metav1.Condition {
-	for i := range policy.Status.Conditions {
-		if policy.Status.Conditions[i].Type == v1alpha1.ConditionReady {
-			return &policy.Status.Conditions[i]
-		}
-	}
-	return nil
-}
-
 // tellDrift tells in one event what changed since the last.
 func (r *policyReconciler) tellDrift(policy *v1alpha1.LimitPolicy) {
 	drift, more := r.ledger.takeUntold(policy.UID)
 	if drift == nil {
 		return
 	}
-	r.spoke(policy.UID)
+	r.spoke(policy)
 	kind, reason, action := corev1.EventTypeNormal, eventRepaired, actionRepair
 	if !drift.Repaired {
 		kind, reason, action = corev1.EventTypeWarning, eventFound, actionReport
@@ -198,29 +211,41 @@ func (r *policyReconciler) export(policy string, sum *summary) {
 	metrics.LimitPolicy(policy, sum.selected, sum.covered, sum.failed, violations)
 }
 
-// wait is how long the policy has to be silent yet.
+// wait is how long nothing may be said of the policy: it was just spoken of, or the cache does not show yet
+// what was said.
 func (r *policyReconciler) wait(policy *v1alpha1.LimitPolicy) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.names[policy.Name] = policy.UID
-	return statusInterval - time.Since(r.spoken[policy.UID])
+	last := r.voices[policy.Name]
+	if last.uid != policy.UID {
+		r.drop(last.uid)
+		r.voices[policy.Name] = voice{uid: policy.UID}
+		return 0
+	}
+	wait := statusInterval - time.Since(last.at)
+	if order, err := resourceversion.CompareResourceVersion(policy.ResourceVersion, last.version); err == nil && order < 0 {
+		wait = max(wait, cacheLag)
+	}
+	return wait
 }
 
-func (r *policyReconciler) spoke(policy types.UID) {
+// spoke notes that a status or an event of the policy was written.
+func (r *policyReconciler) spoke(policy *v1alpha1.LimitPolicy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.spoken[policy] = time.Now()
+	r.voices[policy.Name] = voice{uid: policy.UID, at: time.Now(), version: policy.ResourceVersion}
 }
 
 func (r *policyReconciler) forget(name string) {
 	r.mu.Lock()
-	uid, ok := r.names[name]
-	delete(r.names, name)
-	delete(r.spoken, uid)
-	r.mu.Unlock()
-	if ok {
-		r.ledger.forget(uid)
-		r.book.close(uid)
-	}
+	defer r.mu.Unlock()
+	r.drop(r.voices[name].uid)
+	delete(r.voices, name)
 	metrics.ForgetLimitPolicy(name)
+}
+
+// drop lets go of what is remembered of a policy that is gone.
+func (r *policyReconciler) drop(uid types.UID) {
+	r.ledger.forget(uid)
+	r.book.close(uid)
 }

@@ -5,7 +5,6 @@ package limitpolicy
 
 import (
 	"cmp"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -19,63 +18,84 @@ import (
 // maxFindings is the number of findings and of rules that a status holds.
 const maxFindings = 10
 
-// report is what the limits of one policy would refuse or change in one namespace.
+// report is what the limits of one policy would refuse or change in one namespace, or in several. Once it
+// is noted it does not change.
 type report struct {
 	refused, changed int
 	rules            map[string]tally
-	top              []v1alpha1.Finding
+	// top holds the first maxFindings findings, in their order.
+	top []v1alpha1.Finding
 }
 
 type tally struct{ refused, changed int }
 
 func (r report) equal(other report) bool { return reflect.DeepEqual(r, other) }
 
-// subject is one existing object that is held against the limits.
-type subject struct {
-	kind, name string
-	findings   func(*check.Limits) []check.Finding
-}
-
 // findings computes the report of every policy of a namespace: that of a policy in force by the limits in
 // force, that of a dry run by the limits as they would be with it.
 func findings(seen *observed, subjects []subject) map[types.UID]report {
 	out := map[types.UID]report{}
-	if len(subjects) == 0 {
-		for _, policy := range seen.policies {
-			out[policy.uid] = report{}
-		}
-		return out
-	}
 	inForce := seen.inForce()
-	effective := render.Namespace(seen.name, inForce)
+	var together *verdict
 	for _, policy := range seen.policies {
-		limits := effective
-		if !policy.enforced {
-			limits = render.Namespace(seen.name, append(slices.Clone(inForce), policy.parsed))
+		switch {
+		case len(subjects) == 0:
+			out[policy.uid] = report{}
+		case policy.enforced:
+			if together == nil {
+				together = hold(subjects, render.Namespace(seen.name, inForce))
+			}
+			out[policy.uid] = together.of(policy.name, seen.name)
+		default:
+			alone := hold(subjects, render.Namespace(seen.name, append(slices.Clone(inForce), policy.parsed)))
+			out[policy.uid] = alone.of(policy.name, seen.name)
 		}
-		out[policy.uid] = hold(subjects, limits, policy.name, seen.name)
 	}
 	return out
 }
 
-// hold checks the subjects and keeps the findings that come from one policy's bounds.
-func hold(subjects []subject, limits render.Effective, policy, namespace string) report {
+// verdict is what some limits would do to what exists.
+type verdict struct {
+	origin  map[check.Rule][]string
+	charges []charge
+}
+
+// charge is one subject with findings.
+type charge struct {
+	subject
+	found []check.Finding
+}
+
+// hold holds the subjects against limits.
+func hold(subjects []subject, limits render.Effective) *verdict {
+	out := &verdict{origin: limits.Origin}
 	if limits.LimitRange == nil {
-		return report{}
+		return out
 	}
 	compiled := check.Compile(check.Defaulted(limits.LimitRange.Spec.Limits))
-	out := report{}
 	for _, s := range subjects {
-		all := s.findings(compiled)
-		refused := check.AnyRefused(all)
-		own := slices.DeleteFunc(all, func(f check.Finding) bool {
-			// A refused object is not changed: it does not come into being.
-			return limits.Origin[f.Rule] != policy || refused && f.Effect == check.Changed
-		})
-		out.add(s, namespace, own)
+		if found := s.findings(compiled); len(found) > 0 {
+			out.charges = append(out.charges, charge{subject: s, found: found})
+		}
 	}
-	slices.SortFunc(out.top, compareFindings)
-	out.top = out.top[:min(len(out.top), maxFindings)]
+	return out
+}
+
+// of is the part of the verdict that comes from one policy's bounds.
+func (v *verdict) of(policy, namespace string) report {
+	out := report{}
+	for _, c := range v.charges {
+		refused := check.AnyRefused(c.found)
+		var own []check.Finding
+		for _, f := range c.found {
+			// A refused object is not changed: it does not come into being.
+			if slices.Contains(v.origin[f.Rule], policy) && (f.Effect == check.Refused || !refused) {
+				own = append(own, f)
+			}
+		}
+		out.add(c.subject, namespace, own)
+	}
+	out.top = firstFindings(out.top)
 	return out
 }
 
@@ -111,12 +131,15 @@ func (r *report) add(s subject, namespace string, found []check.Finding) {
 	})
 }
 
-// compareFindings puts refusals first, then the order of kind, namespace and name.
-func compareFindings(a, b v1alpha1.Finding) int {
-	return cmp.Or(
-		-cmp.Compare(a.Effect, b.Effect),
-		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
-	)
+// firstFindings sorts findings and keeps the first: refusals before changes, then by kind, namespace and name.
+func firstFindings(all []v1alpha1.Finding) []v1alpha1.Finding {
+	slices.SortFunc(all, func(a, b v1alpha1.Finding) int {
+		return cmp.Or(
+			-cmp.Compare(a.Effect, b.Effect),
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
+		)
+	})
+	return slices.Clone(all[:min(len(all), maxFindings)])
 }
 
 // merge adds the report of another namespace.
@@ -130,21 +153,20 @@ func (r *report) merge(other report) {
 		sum := r.rules[rule]
 		r.rules[rule] = tally{refused: sum.refused + t.refused, changed: sum.changed + t.changed}
 	}
-	r.top = append(r.top, other.top...)
+	if len(other.top) > 0 {
+		r.top = firstFindings(slices.Concat(r.top, other.top))
+	}
 }
 
 // status writes the report as the API has it.
 func (r *report) status() *v1alpha1.LimitReport {
-	out := &v1alpha1.LimitReport{Refused: int32(r.refused), Changed: int32(r.changed)}
-	for _, rule := range slices.Sorted(maps.Keys(r.rules)) {
-		t := r.rules[rule]
+	out := &v1alpha1.LimitReport{Refused: int32(r.refused), Changed: int32(r.changed), Top: r.top}
+	for rule, t := range r.rules {
 		out.Rules = append(out.Rules, v1alpha1.RuleCount{Rule: rule, Refused: int32(t.refused), Changed: int32(t.changed)})
 	}
-	slices.SortStableFunc(out.Rules, func(a, b v1alpha1.RuleCount) int {
-		return cmp.Or(cmp.Compare(b.Refused, a.Refused), cmp.Compare(b.Changed, a.Changed))
+	slices.SortFunc(out.Rules, func(a, b v1alpha1.RuleCount) int {
+		return cmp.Or(cmp.Compare(b.Refused, a.Refused), cmp.Compare(b.Changed, a.Changed), cmp.Compare(a.Rule, b.Rule))
 	})
 	out.Rules = out.Rules[:min(len(out.Rules), maxFindings)]
-	slices.SortFunc(r.top, compareFindings)
-	out.Top = r.top[:min(len(r.top), maxFindings)]
 	return out
 }

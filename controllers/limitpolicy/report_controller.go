@@ -27,6 +27,6 @@ func (r *reportReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	r.ledger.reported(request.Name, findings(&seen, subjects))
+	r.ledger.reported(&seen, findings(&seen, subjects))
 	return ctrl.Result{}, nil
 }

@@ -9,7 +9,6 @@ package limitpolicy
 
 import (
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -61,7 +60,7 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 		WatchesRawSource(source.Func(policies.start)).
 		Complete(&policyReconciler{
 			client: mgr.GetClient(), book: book, ledger: ledger, events: mgr.GetEventRecorder(v1alpha1.ManagedBy),
-			start: time.Now(), spoken: map[types.UID]time.Time{}, names: map[string]types.UID{},
+			began: policies.started, voices: map[string]voice{},
 		})
 	if err != nil {
 		return fmt.Errorf("set up the status controller: %w", err)

@@ -6,6 +6,7 @@ package limitpolicy
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,29 +22,44 @@ type judgement struct {
 
 var doesNotApply = judgement{}
 
-// status computes the whole status of a policy from its summary. invalid is why the spec cannot be read.
-func status(policy *v1alpha1.LimitPolicy, s *summary, recent []v1alpha1.RepairRecord, invalid error) v1alpha1.LimitPolicyStatus {
+// evidence is what a status is computed from, beside the policy itself.
+type evidence struct {
+	summary
+	// known is false where no spec of the policy could ever be read since the start: the counts say nothing.
+	known bool
+	// invalid is why the spec cannot be read.
+	invalid error
+	repairs []v1alpha1.RepairRecord
+}
+
+// status computes the whole status of a policy.
+func status(policy *v1alpha1.LimitPolicy, e *evidence) v1alpha1.LimitPolicyStatus {
 	out := *policy.Status.DeepCopy()
 	out.ObservedGeneration = policy.Generation
-	out.Namespaces = &v1alpha1.NamespaceCounts{Selected: int32(s.selected), Covered: int32(s.covered), Failed: int32(s.failed)}
-	if s.unseen == 0 && s.unreported == 0 {
-		out.Report = s.report.status()
+	if e.known {
+		out.Namespaces = &v1alpha1.NamespaceCounts{Selected: int32(e.selected), Covered: int32(e.covered), Failed: int32(e.failed)}
+		if e.unreported == 0 {
+			out.Report = e.report.status()
+		} else if policy.Status.ObservedGeneration != policy.Generation {
+			// What was found for an earlier spec says nothing about this one.
+			out.Report = nil
+		}
+		if e.unseen == 0 {
+			out.Overridden = slices.Clone(e.overridden[:min(len(e.overridden), maxOverridden)])
+		}
 	}
-	if s.unseen == 0 {
-		out.Overridden = slices.Clone(s.overridden[:min(len(s.overridden), maxOverridden)])
-	}
-	out.Repairs = mergeRepairs(recent, policy.Status.Repairs)
+	out.Repairs = mergeRepairs(e.repairs, policy.Status.Repairs)
 	for _, condition := range []struct {
 		name    string
 		verdict judgement
 	}{
-		{v1alpha1.ConditionReady, ready(policy, s, invalid)},
-		{v1alpha1.ConditionReconciling, reconciling(s, invalid)},
-		{v1alpha1.ConditionStalled, stalled(s, invalid)},
-		{v1alpha1.ConditionConflicted, conflicted(s)},
-		{v1alpha1.ConditionContested, contested(s)},
-		{v1alpha1.ConditionOverridden, overridden(s)},
-		{v1alpha1.ConditionDrifted, drifted(s)},
+		{v1alpha1.ConditionReady, ready(policy, e)},
+		{v1alpha1.ConditionReconciling, reconciling(policy, e)},
+		{v1alpha1.ConditionStalled, stalled(policy, e)},
+		{v1alpha1.ConditionConflicted, conflicted(e)},
+		{v1alpha1.ConditionContested, contested(e)},
+		{v1alpha1.ConditionOverridden, overridden(e)},
+		{v1alpha1.ConditionDrifted, drifted(e)},
 	} {
 		if condition.verdict == doesNotApply {
 			meta.RemoveStatusCondition(&out.Conditions, condition.name)
@@ -57,96 +73,128 @@ func status(policy *v1alpha1.LimitPolicy, s *summary, recent []v1alpha1.RepairRe
 	return out
 }
 
+func no(reason, format string, args ...any) judgement {
+	return judgement{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
+}
+
+func yes(reason, format string, args ...any) judgement {
+	return judgement{metav1.ConditionTrue, reason, fmt.Sprintf(format, args...)}
+}
+
+const staysInForce = "; what was in force stays in force"
+
 // ready is True only when every selected namespace is verified to be as the policies want it.
-func ready(policy *v1alpha1.LimitPolicy, s *summary, invalid error) judgement {
-	not := func(reason, format string, args ...any) judgement {
-		return judgement{metav1.ConditionFalse, reason, fmt.Sprintf(format, args...)}
-	}
+func ready(policy *v1alpha1.LimitPolicy, e *evidence) judgement {
 	switch {
-	case invalid != nil:
-		return not(v1alpha1.ReasonInvalidSpec, "%v; what was in force stays in force", invalid)
-	case s.refused.count > 0:
-		return not(v1alpha1.ReasonRefused, "%s; what was in force stays in force", &s.refused)
-	case s.conflicts.count > 0:
-		return not(v1alpha1.ReasonNameTaken, "%s was not made by Fairlead; delete it, or set its annotation %s to \"true\"",
-			&s.conflicts, v1alpha1.AnnotationAdopt)
-	case s.failures.count > 0:
-		return not(v1alpha1.ReasonApplyFailed, "being retried: %s", &s.failures)
-	case s.paused > 0:
-		return judgement{metav1.ConditionUnknown, v1alpha1.ReasonPaused,
-			fmt.Sprintf("nothing is written or verified in %d namespaces while a policy that selects them has the annotation %s", s.paused, v1alpha1.AnnotationPaused)}
-	case s.drifted.count > 0:
-		return not(v1alpha1.ReasonForeignEdits, "left as found: %s", &s.drifted)
-	case s.covered < s.selected && s.contested.count > 0:
-		return not(v1alpha1.ReasonRepeatedEdits, "%s", &s.contested)
-	case s.covered < s.selected:
-		return not(v1alpha1.ReasonProgressing, "%d of %d namespaces covered", s.covered, s.selected)
-	case policy.Spec.Enforcement == v1alpha1.DryRun:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonDryRun, fmt.Sprintf("%d namespaces examined, nothing written", s.selected)}
+	case e.invalid != nil:
+		return no(v1alpha1.ReasonInvalidSpec, "%v"+staysInForce, e.invalid)
+	case e.refused.count > 0:
+		return no(v1alpha1.ReasonRefused, "%s"+staysInForce, &e.refused)
+	case e.conflicts.count > 0:
+		return no(v1alpha1.ReasonNameTaken, "%s was not made by Fairlead; delete it, or set its annotation %s to \"true\"",
+			&e.conflicts, v1alpha1.AnnotationAdopt)
+	case e.failures.count > 0:
+		return no(v1alpha1.ReasonApplyFailed, "being retried: %s", &e.failures)
+	case e.holds.count > 0:
+		return judgement{metav1.ConditionUnknown, v1alpha1.ReasonPaused, "nothing is written or verified: " + e.holds.String()}
+	case paused(policy):
+		return judgement{metav1.ConditionUnknown, v1alpha1.ReasonPaused, "nothing is written or verified: the annotation " + v1alpha1.AnnotationPaused + " is set"}
+	case e.drifted.count > 0:
+		return no(v1alpha1.ReasonForeignEdits, "left as found: %s", &e.drifted)
+	case e.covered < e.selected && e.contested.count > 0:
+		return no(v1alpha1.ReasonRepeatedEdits, "%s", &e.contested)
+	case !e.settled(policy):
+		return no(v1alpha1.ReasonProgressing, "%s", e.progress(policy))
+	case dryRun(policy):
+		return yes(v1alpha1.ReasonDryRun, "%d namespaces examined, nothing written", e.selected)
 	default:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonEnforced, fmt.Sprintf("in force in %d namespaces", s.selected)}
+		return yes(v1alpha1.ReasonEnforced, "in force in %d namespaces", e.selected)
 	}
 }
 
-func reconciling(s *summary, invalid error) judgement {
-	if invalid != nil || s.covered == s.selected || s.paused > 0 || s.drifted.count > 0 {
-		return doesNotApply
-	}
-	if s.failures.count > 0 {
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonApplyFailed, "being retried: " + s.failures.String()}
-	}
-	if s.unseen == 0 && s.refused.count+s.conflicts.count > 0 {
-		return doesNotApply
-	}
-	return judgement{metav1.ConditionTrue, v1alpha1.ReasonProgressing, fmt.Sprintf("%d of %d namespaces covered", s.covered, s.selected)}
+func dryRun(policy *v1alpha1.LimitPolicy) bool { return policy.Spec.Enforcement == v1alpha1.DryRun }
+
+// settled reports whether all is done that the policy asks for; of a dry run, that is a report.
+func (e *evidence) settled(policy *v1alpha1.LimitPolicy) bool {
+	return e.covered == e.selected && !(dryRun(policy) && e.unreported > 0)
 }
 
-func stalled(s *summary, invalid error) judgement {
+func (e *evidence) progress(policy *v1alpha1.LimitPolicy) string {
+	text := fmt.Sprintf("%d of %d namespaces covered", e.covered, e.selected)
+	if dryRun(policy) {
+		text = fmt.Sprintf("%d of %d namespaces examined", e.selected-e.unreported, e.selected)
+	}
+	if e.terminating.count > 0 {
+		text += "; waiting for what somebody is deleting: " + e.terminating.String()
+	}
+	return text
+}
+
+// reconciling is True while the operator itself has work left.
+func reconciling(policy *v1alpha1.LimitPolicy, e *evidence) judgement {
 	switch {
-	case invalid != nil:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonInvalidSpec, invalid.Error()}
-	case s.refused.count > 0:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonRefused, s.refused.String()}
-	default:
+	case e.invalid != nil:
 		return doesNotApply
-	}
-}
-
-func conflicted(s *summary) judgement {
-	switch {
-	case s.conflicts.count > 0:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonNameTaken, "not made by Fairlead: " + s.conflicts.String()}
-	case s.foreign.count > 0:
-		return judgement{metav1.ConditionTrue, v1alpha1.ReasonForeignLimits, "another LimitRange bounds the same namespace: " + s.foreign.String()}
+	case e.failures.count > 0:
+		return yes(v1alpha1.ReasonApplyFailed, "being retried: %s", &e.failures)
+	case e.working > 0 || dryRun(policy) && e.unreported > 0:
+		return yes(v1alpha1.ReasonProgressing, "%s", e.progress(policy))
 	default:
 		return doesNotApply
 	}
 }
 
-func contested(s *summary) judgement {
-	if s.contested.count == 0 {
+// stalled is True where a person has to move; never while the operator still has work itself.
+func stalled(policy *v1alpha1.LimitPolicy, e *evidence) judgement {
+	switch {
+	case e.invalid != nil:
+		return yes(v1alpha1.ReasonInvalidSpec, "%v", e.invalid)
+	case reconciling(policy, e) != doesNotApply:
+		return doesNotApply
+	case e.refused.count > 0:
+		return yes(v1alpha1.ReasonRefused, "%s", &e.refused)
+	case e.conflicts.count > 0:
+		return yes(v1alpha1.ReasonNameTaken, "not made by Fairlead: %s", &e.conflicts)
+	default:
 		return doesNotApply
 	}
-	return judgement{metav1.ConditionTrue, v1alpha1.ReasonRepeatedEdits, "broken again and again: " + s.contested.String()}
 }
 
-func overridden(s *summary) judgement {
-	if len(s.overridden) == 0 {
+func conflicted(e *evidence) judgement {
+	switch {
+	case e.conflicts.count > 0:
+		return yes(v1alpha1.ReasonNameTaken, "not made by Fairlead: %s", &e.conflicts)
+	case e.foreign.count > 0:
+		return yes(v1alpha1.ReasonForeignLimits, "another LimitRange bounds the same namespace: %s", &e.foreign)
+	default:
 		return doesNotApply
 	}
-	first := s.overridden[0]
+}
+
+func contested(e *evidence) judgement {
+	if e.contested.count == 0 {
+		return doesNotApply
+	}
+	return yes(v1alpha1.ReasonRepeatedEdits, "broken again and again: %s", &e.contested)
+}
+
+func overridden(e *evidence) judgement {
+	if len(e.overridden) == 0 {
+		return doesNotApply
+	}
+	first := e.overridden[0]
 	text := fmt.Sprintf("%s %s lost to %s of policy %s in %d namespaces", first.Field, first.Value, first.Winning, first.Winner, first.Namespaces)
-	if more := len(s.overridden) - 1; more > 0 {
+	if more := len(e.overridden) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
-	return judgement{metav1.ConditionTrue, v1alpha1.ReasonHigherPriorityWins, text}
+	return yes(v1alpha1.ReasonHigherPriorityWins, "%s", text)
 }
 
-func drifted(s *summary) judgement {
-	if s.drifted.count == 0 {
+func drifted(e *evidence) judgement {
+	if e.drifted.count == 0 {
 		return doesNotApply
 	}
-	return judgement{metav1.ConditionTrue, v1alpha1.ReasonForeignEdits, "left as found: " + s.drifted.String()}
+	return yes(v1alpha1.ReasonForeignEdits, "left as found: %s", &e.drifted)
 }
 
 // mergeRepairs puts what is new before what the status told before a restart.
@@ -169,8 +217,9 @@ func sameRepair(a, b v1alpha1.RepairRecord) bool {
 // cut bounds a message far below the API's limit of 32768 bytes: a person reads it.
 func cut(message string) string {
 	const most = 512
-	if len(message) <= most {
-		return message
+	if len(message) > most {
+		message = message[:most-len("…")] + "…"
 	}
-	return message[:most-len("…")] + "…"
+	// The API server would replace what is no UTF-8, and the status would never be as computed.
+	return strings.ToValidUTF8(message, "")
 }

@@ -6,11 +6,15 @@ package limitpolicy
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,33 +45,45 @@ func trim(obj any) (any, error) {
 		trimPod(&o.Spec)
 		o.Status = corev1.PodStatus{Phase: o.Status.Phase}
 	case *appsv1.Deployment:
-		trimPod(&o.Spec.Template.Spec)
-		o.Spec = appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{Spec: o.Spec.Template.Spec}}
-		o.Status = appsv1.DeploymentStatus{}
+		o.Spec, o.Status = appsv1.DeploymentSpec{Template: trimTemplate(&o.Spec.Template)}, appsv1.DeploymentStatus{}
 	case *appsv1.StatefulSet:
-		trimPod(&o.Spec.Template.Spec)
-		o.Spec = appsv1.StatefulSetSpec{Template: corev1.PodTemplateSpec{Spec: o.Spec.Template.Spec}}
-		o.Status = appsv1.StatefulSetStatus{}
+		o.Spec, o.Status = appsv1.StatefulSetSpec{Template: trimTemplate(&o.Spec.Template)}, appsv1.StatefulSetStatus{}
 	case *appsv1.DaemonSet:
-		trimPod(&o.Spec.Template.Spec)
-		o.Spec = appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: o.Spec.Template.Spec}}
-		o.Status = appsv1.DaemonSetStatus{}
+		o.Spec, o.Status = appsv1.DaemonSetSpec{Template: trimTemplate(&o.Spec.Template)}, appsv1.DaemonSetStatus{}
 	case *batchv1.Job:
-		trimPod(&o.Spec.Template.Spec)
-		o.Spec = batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: o.Spec.Template.Spec}}
-		o.Status = batchv1.JobStatus{CompletionTime: o.Status.CompletionTime, Conditions: o.Status.Conditions}
+		o.Spec, o.Status = batchv1.JobSpec{Template: trimTemplate(&o.Spec.Template)}, batchv1.JobStatus{Conditions: o.Status.Conditions}
 	case *batchv1.CronJob:
-		trimPod(&o.Spec.JobTemplate.Spec.Template.Spec)
-		o.Status = batchv1.CronJobStatus{}
+		job := batchv1.JobSpec{Template: trimTemplate(&o.Spec.JobTemplate.Spec.Template)}
+		o.Spec, o.Status = batchv1.CronJobSpec{JobTemplate: batchv1.JobTemplateSpec{Spec: job}}, batchv1.CronJobStatus{}
 	case *corev1.PersistentVolumeClaim:
-		o.Status = corev1.PersistentVolumeClaimStatus{}
+		o.Spec, o.Status = corev1.PersistentVolumeClaimSpec{Resources: o.Spec.Resources}, corev1.PersistentVolumeClaimStatus{}
 	}
 	if o, ok := obj.(metav1.Object); ok {
 		o.SetManagedFields(nil)
 		o.SetAnnotations(nil)
 		o.SetLabels(nil)
+		o.SetFinalizers(nil)
+		if _, isJob := obj.(*batchv1.Job); !isJob {
+			o.SetOwnerReferences(nil)
+		}
 	}
 	return obj, nil
+}
+
+// subjectChanged reports whether two states of an object, as they are trimmed, differ in spec or status.
+func subjectChanged(before, after client.Object) bool {
+	for _, part := range []string{"Spec", "Status"} {
+		was, is := reflect.ValueOf(before).Elem().FieldByName(part), reflect.ValueOf(after).Elem().FieldByName(part)
+		if !equality.Semantic.DeepEqual(was.Interface(), is.Interface()) {
+			return true
+		}
+	}
+	return false
+}
+
+func trimTemplate(template *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
+	trimPod(&template.Spec)
+	return corev1.PodTemplateSpec{Spec: template.Spec}
 }
 
 func trimPod(spec *corev1.PodSpec) {
@@ -75,8 +91,6 @@ func trimPod(spec *corev1.PodSpec) {
 		Containers:     trimContainers(spec.Containers),
 		InitContainers: trimContainers(spec.InitContainers),
 		Resources:      spec.Resources,
-		Overhead:       spec.Overhead,
-		HostNetwork:    spec.HostNetwork,
 	}
 }
 
@@ -88,81 +102,62 @@ func trimContainers(containers []corev1.Container) []corev1.Container {
 	return containers
 }
 
-// subjects lists what exists in a namespace: pods that run, workload templates and claims. A Job that a
-// CronJob made counts as that CronJob's.
-func (o *observer) subjects(ctx context.Context, namespace string) ([]subject, error) {
-	var out []subject
-	pods := func(kind, name string, spec *corev1.PodSpec) {
-		out = append(out, subject{kind: kind, name: name, findings: func(l *check.Limits) []check.Finding { return l.Pod(spec) }})
-	}
-	err := eachOf(ctx, o.client, namespace, &corev1.PodList{}, func(list *corev1.PodList) {
-		for i := range list.Items {
-			if phase := list.Items[i].Status.Phase; phase != corev1.PodSucceeded && phase != corev1.PodFailed {
-				pods("Pod", list.Items[i].Name, &list.Items[i].Spec)
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := o.templates(ctx, namespace, pods); err != nil {
-		return nil, err
-	}
-	err = eachOf(ctx, o.client, namespace, &corev1.PersistentVolumeClaimList{}, func(list *corev1.PersistentVolumeClaimList) {
-		for i := range list.Items {
-			spec := &list.Items[i].Spec
-			out = append(out, subject{kind: "PersistentVolumeClaim", name: list.Items[i].Name,
-				findings: func(l *check.Limits) []check.Finding { return l.Claim(spec) }})
-		}
-	})
-	return out, err
+// subject is one existing object that is held against the limits.
+type subject struct {
+	kind, name string
+	findings   func(*check.Limits) []check.Finding
 }
 
-func (o *observer) templates(ctx context.Context, namespace string, add func(kind, name string, spec *corev1.PodSpec)) error {
-	for _, list := range []func() error{
-		func() error {
-			return eachOf(ctx, o.client, namespace, &appsv1.DeploymentList{}, func(list *appsv1.DeploymentList) {
-				for i := range list.Items {
-					add("Deployment", list.Items[i].Name, &list.Items[i].Spec.Template.Spec)
-				}
-			})
-		},
-		func() error {
-			return eachOf(ctx, o.client, namespace, &appsv1.StatefulSetList{}, func(list *appsv1.StatefulSetList) {
-				for i := range list.Items {
-					add("StatefulSet", list.Items[i].Name, &list.Items[i].Spec.Template.Spec)
-				}
-			})
-		},
-		func() error {
-			return eachOf(ctx, o.client, namespace, &appsv1.DaemonSetList{}, func(list *appsv1.DaemonSetList) {
-				for i := range list.Items {
-					add("DaemonSet", list.Items[i].Name, &list.Items[i].Spec.Template.Spec)
-				}
-			})
-		},
-		func() error {
-			return eachOf(ctx, o.client, namespace, &batchv1.JobList{}, func(list *batchv1.JobList) {
-				for i := range list.Items {
-					if job := &list.Items[i]; metav1.GetControllerOf(job) == nil && !finished(job) {
-						add("Job", job.Name, &job.Spec.Template.Spec)
-					}
-				}
-			})
-		},
-		func() error {
-			return eachOf(ctx, o.client, namespace, &batchv1.CronJobList{}, func(list *batchv1.CronJobList) {
-				for i := range list.Items {
-					add("CronJob", list.Items[i].Name, &list.Items[i].Spec.JobTemplate.Spec.Template.Spec)
-				}
-			})
-		},
+// subjects lists what exists in a namespace: pods that run, workload templates and claims.
+func (o *observer) subjects(ctx context.Context, namespace string) ([]subject, error) {
+	var out []subject
+	for _, list := range []client.ObjectList{
+		&corev1.PodList{}, &appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &appsv1.DaemonSetList{},
+		&batchv1.JobList{}, &batchv1.CronJobList{}, &corev1.PersistentVolumeClaimList{},
 	} {
-		if err := list(); err != nil {
-			return err
+		if err := o.client.List(ctx, list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list %T in %s: %w", list, namespace, err)
+		}
+		err := meta.EachListItem(list, func(object runtime.Object) error {
+			if s, ok := subjectOf(object); ok {
+				out = append(out, s)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look through %T in %s: %w", list, namespace, err)
 		}
 	}
-	return nil
+	return out, nil
+}
+
+// subjectOf leaves out what is finished, and a Job that a CronJob made, which counts as that CronJob's.
+func subjectOf(object runtime.Object) (subject, bool) {
+	switch o := object.(type) {
+	case *corev1.Pod:
+		return podSubject("Pod", o, &o.Spec), o.Status.Phase != corev1.PodSucceeded && o.Status.Phase != corev1.PodFailed
+	case *appsv1.Deployment:
+		return podSubject("Deployment", o, &o.Spec.Template.Spec), true
+	case *appsv1.StatefulSet:
+		return podSubject("StatefulSet", o, &o.Spec.Template.Spec), true
+	case *appsv1.DaemonSet:
+		return podSubject("DaemonSet", o, &o.Spec.Template.Spec), true
+	case *batchv1.Job:
+		owner := metav1.GetControllerOfNoCopy(o)
+		scheduled := owner != nil && owner.Kind == "CronJob"
+		return podSubject("Job", o, &o.Spec.Template.Spec), !scheduled && !finished(o)
+	case *batchv1.CronJob:
+		return podSubject("CronJob", o, &o.Spec.JobTemplate.Spec.Template.Spec), true
+	case *corev1.PersistentVolumeClaim:
+		check := func(l *check.Limits) []check.Finding { return l.Claim(&o.Spec) }
+		return subject{kind: "PersistentVolumeClaim", name: o.Name, findings: check}, true
+	default:
+		return subject{}, false
+	}
+}
+
+func podSubject(kind string, object metav1.Object, spec *corev1.PodSpec) subject {
+	return subject{kind: kind, name: object.GetName(), findings: func(l *check.Limits) []check.Finding { return l.Pod(spec) }}
 }
 
 func finished(job *batchv1.Job) bool {
@@ -172,12 +167,4 @@ func finished(job *batchv1.Job) bool {
 		}
 	}
 	return false
-}
-
-func eachOf[L client.ObjectList](ctx context.Context, reader client.Reader, namespace string, list L, do func(L)) error {
-	if err := reader.List(ctx, list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list %T in %s: %w", list, namespace, err)
-	}
-	do(list)
-	return nil
 }

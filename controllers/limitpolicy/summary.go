@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
@@ -20,15 +19,21 @@ const maxOverridden = 10
 
 // summary is the state of one policy over all its namespaces.
 type summary struct {
-	selected, covered, failed int
-	// unseen are selected namespaces of which nothing is known for this generation.
-	unseen int
-	// unreported are selected namespaces whose report is not there yet.
+	selected int
+	// covered are those in which what the policy has a part in is as wanted; for a dry run, those in which
+	// nothing is made for it. failed are those in which that could not be had.
+	covered, failed int
+	// unseen are those of which nothing is known for this spec. working are those and all others in which the
+	// operator has something left to do.
+	unseen, working int
+	// unreported are those whose report is not there yet.
 	unreported int
-	paused     int
 
-	// The first of each in the order of the namespaces' names, with their number, for the conditions.
-	failures, refused, conflicts, contested, drifted, foreign, terminating sample
+	// What stands in the way, with the first in the order of the alphabet. Of failures and holds there is one per
+	// namespace, of the others one per object.
+	failures, holds, refused, conflicts, contested, drifted, terminating sample
+	// foreign are LimitRanges of others.
+	foreign sample
 
 	overridden []v1alpha1.OverriddenField
 	report     report
@@ -55,30 +60,27 @@ func (s *sample) String() string {
 	return fmt.Sprintf("%s (and %d more)", s.first, s.count-1)
 }
 
-// summarize looks at every namespace that the policy selects now.
-func (l *ledger) summarize(policy *v1alpha1.LimitPolicy, page page, namespaces []metav1.PartialObjectMetadata, selects func(*metav1.PartialObjectMetadata) bool) summary {
-	out := summary{}
+// summarize looks at the namespaces that a policy selects now.
+func (l *ledger) summarize(policy selected, namespaces []*metav1.PartialObjectMetadata) summary {
+	out := summary{selected: len(namespaces)}
 	lost := map[v1alpha1.OverriddenField]int{}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for i := range namespaces {
-		namespace := &namespaces[i]
-		if namespace.DeletionTimestamp != nil || !selects(namespace) {
-			continue
-		}
-		out.selected++
+	for _, namespace := range namespaces {
 		known := l.namespaces[namespace.Name]
-		if known == nil || !known.speaksOf(policy.UID, page.generation) {
+		if known == nil || known.cover.namespace != namespace.UID || !known.speaksOf(policy) {
 			out.unseen++
 			continue
 		}
-		out.add(namespace.Name, policy.UID, page.enforced, known)
+		out.add(namespace.Name, policy, known)
 		for _, field := range known.cover.lost {
-			if field.Policy == policy.Name {
+			if field.Policy == policy.name {
 				lost[v1alpha1.OverriddenField{Field: field.Field, Value: field.Value, Winner: field.Winner, Winning: field.Winning}]++
 			}
 		}
 	}
+	out.unreported += out.unseen
+	out.working += out.unseen
 	for field, count := range lost {
 		field.Namespaces = int32(count)
 		out.overridden = append(out.overridden, field)
@@ -89,50 +91,82 @@ func (l *ledger) summarize(policy *v1alpha1.LimitPolicy, page page, namespaces [
 	return out
 }
 
-func (r *record) speaksOf(policy types.UID, generation int64) bool {
-	part := r.has(policy)
-	return part != nil && part.generation == generation
+func (r *record) speaksOf(policy selected) bool {
+	part := r.has(policy.uid)
+	return part != nil && part.generation == policy.generation
 }
 
-func (s *summary) add(namespace string, policy types.UID, enforced bool, known *record) {
-	if reported, ok := known.reports[policy]; ok {
+func (s *summary) add(namespace string, policy selected, known *record) {
+	if reported, ok := known.reports[policy.uid]; ok {
 		s.report.merge(reported)
 	} else {
 		s.unreported++
 	}
-	for _, name := range known.cover.foreign {
-		s.foreign.add(name)
-	}
-	if !enforced {
-		s.covered++
-		return
-	}
 	cover := &known.cover
-	for _, conflict := range cover.result.Conflicts {
-		s.conflicts.add(conflict.Ref.String())
-	}
-	for _, contest := range cover.result.Contested {
-		s.contested.add(contestText(contest))
-	}
-	for _, refusal := range cover.result.Refused {
-		s.refused.add(refusal.Ref.String() + ": " + refusal.Message)
-	}
-	for _, ref := range cover.result.Drifted {
-		s.drifted.add(ref.String())
-	}
-	for _, ref := range cover.result.Terminating {
-		s.terminating.add(ref.String())
+	stuck, left, waiting := s.obstacles(policy, &cover.result)
+	if policy.bounds() {
+		s.others(cover)
 	}
 	switch {
-	case cover.result.Paused:
-		s.paused++
+	case cover.hold != "":
+		s.holds.add(namespace + ", " + cover.hold)
 	case cover.failure != "":
 		s.failed++
+		s.working++
 		s.failures.add(namespace + ": " + cover.failure)
-	case len(cover.result.Conflicts)+len(cover.result.Refused) > 0:
+	case stuck > 0:
 		s.failed++
-	case cover.result.Done():
+	case cover.result.Paused: // The namespace is going.
+		s.working++
+	case left+waiting == 0 || cover.result.Done() && len(cover.result.Terminating) == 0:
 		s.covered++
+	case waiting > 0:
+		s.working++
+	}
+}
+
+// obstacles notes what stands in the way of the objects that the policy has a part in; others are other
+// policies' concern. What is stuck needs a person, what is left was found changed and is to stay so, what
+// waits goes on by itself.
+func (s *summary) obstacles(policy selected, result *apply.Result) (stuck, left, waiting int) {
+	for _, conflict := range result.Conflicts {
+		if policy.makes(conflict.Ref) {
+			s.conflicts.add(conflict.Ref.String())
+			stuck++
+		}
+	}
+	for _, refusal := range result.Refused {
+		if policy.makes(refusal.Ref) {
+			s.refused.add(refusal.Ref.String() + ": " + refusal.Message)
+			stuck++
+		}
+	}
+	for _, ref := range result.Drifted {
+		if policy.makes(ref) {
+			s.drifted.add(ref.String())
+			left++
+		}
+	}
+	for _, contest := range result.Contested {
+		if policy.makes(contest.Ref) {
+			s.contested.add(contestText(contest))
+			waiting++
+		}
+	}
+	for _, ref := range result.Terminating {
+		// It may be one that the policy had a part in until now.
+		s.terminating.add(ref.String())
+		waiting++
+	}
+	return stuck, left, waiting
+}
+
+// others notes LimitRanges that others made, beside those that have the name of ours.
+func (s *summary) others(cover *outcome) {
+	for _, ref := range cover.foreign {
+		if !slices.Contains(cover.result.Conflicts, apply.Conflict{Ref: ref}) {
+			s.foreign.add(ref.Namespace + "/" + ref.Name)
+		}
 	}
 }
 

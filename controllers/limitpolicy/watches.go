@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -17,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -102,35 +102,33 @@ func (w *watches) policyEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
 			if !e.IsInInitialList { // At the start every namespace is asked for anyway.
-				w.namespacesOf(ctx, e.Object.(*v1alpha1.LimitPolicy), q)
+				w.addConcerned(ctx, q, e.Object)
 			}
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
 			if policyChanged(e.ObjectOld, e.ObjectNew) {
-				w.addConcerned(e.ObjectOld.GetUID(), q)
-				w.namespacesOf(ctx, e.ObjectNew.(*v1alpha1.LimitPolicy), q)
+				w.addConcerned(ctx, q, e.ObjectOld)
+				w.addConcerned(ctx, q, e.ObjectNew)
 			}
 		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
-			w.addConcerned(e.Object.GetUID(), q)
-		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { w.addConcerned(ctx, q, e.Object) },
 	}
 }
 
-func (w *watches) addConcerned(policy types.UID, q queue) {
-	for _, name := range w.ledger.concerns(policy) {
+// addConcerned asks for the namespaces that a policy has a part in: those that are known to have been
+// covered for it, and those that its spec selects, which may be under way just now.
+func (w *watches) addConcerned(ctx context.Context, q queue, object client.Object) {
+	for _, name := range w.ledger.concerns(object.GetUID()) {
 		addLow(q, name)
 	}
-}
-
-func (w *watches) namespacesOf(ctx context.Context, policy *v1alpha1.LimitPolicy, q queue) {
-	page, readable, _ := w.book.open(policy)
-	if !readable {
+	page, err := read(object.(*v1alpha1.LimitPolicy))
+	if err != nil {
 		return
 	}
 	all := &metav1.PartialObjectMetadataList{}
-	all.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	all.SetGroupVersionKind(namespaceLists)
 	if err := w.client.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "cannot list the namespaces of a policy", "policy", object.GetName())
 		return
 	}
 	for i := range all.Items {
@@ -170,16 +168,24 @@ type trigger struct {
 
 	mu    sync.Mutex
 	queue queue
+	began time.Time
 }
 
 func newTrigger(delay time.Duration) *trigger { return &trigger{delay: delay} }
 
-// start is the function of a source.Func.
+// start is the function of a source.Func. The controller calls it when it begins to work, as the leader.
 func (t *trigger) start(_ context.Context, q queue) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.queue = q
+	t.queue, t.began = q, time.Now()
 	return nil
+}
+
+// started is when the controller began to work.
+func (t *trigger) started() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.began
 }
 
 func (t *trigger) fire(name string) {
@@ -191,12 +197,16 @@ func (t *trigger) fire(name string) {
 	}
 }
 
-// namespaceOf asks for the namespace of an object whose spec or phase may have changed.
+// namespaceOf asks for the namespace of an object that comes, goes, or changes in what a report reads.
 func (t *trigger) namespaceOf() handler.EventHandler {
 	add := func(object client.Object, q queue) { q.AddAfter(requestFor(object.GetNamespace()), t.delay) }
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			if subjectChanged(e.ObjectOld, e.ObjectNew) {
+				add(e.ObjectNew, q)
+			}
+		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { add(e.Object, q) },
 	}
 }

@@ -50,6 +50,8 @@ type Options struct {
 	// server's own priority and fairness.
 	QPS   float32
 	Burst int
+	// Controller are settings of all controllers. They always have a priority queue.
+	Controller config.Controller
 }
 
 // Scheme holds every kind that the operator reads or writes.
@@ -95,6 +97,8 @@ func Manager(cfg *rest.Config, options Options) (ctrl.Manager, error) {
 }
 
 func managerOptions(scheme *runtime.Scheme, options Options) ctrl.Options {
+	controller := options.Controller
+	controller.UsePriorityQueue = new(true)
 	return ctrl.Options{
 		Scheme:                        scheme,
 		Metrics:                       metricsOptions(options),
@@ -106,7 +110,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) ctrl.Options {
 		LeaseDuration:                 &options.LeaseDuration,
 		RenewDeadline:                 share(options.LeaseDuration, 10),
 		RetryPeriod:                   share(options.LeaseDuration, 2),
-		Controller:                    config.Controller{UsePriorityQueue: new(true)},
+		Controller:                    controller,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject:         limitpolicy.CacheOptions(),

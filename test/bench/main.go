@@ -19,9 +19,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/fairlead/fairlead/controllers/setup"
 	"github.com/fairlead/fairlead/test/controlplane"
@@ -66,6 +68,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // The libraries' own words would stand between the lines.
 	if err := run(ctx, s, os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()

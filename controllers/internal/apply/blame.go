@@ -50,7 +50,7 @@ func (o owner) ours() bool { return o.manager == v1alpha1.ManagedBy }
 func blame(owners []owner, at path) (manager string, when time.Time) {
 	manager = Unknown
 	for _, o := range owners {
-		if !o.ours() && o.subresource == "" && o.ownsPath(at) && (manager == Unknown || o.time.After(when)) {
+		if !o.ours() && o.ownsPath(at) && (manager == Unknown || o.time.After(when)) {
 			manager, when = o.manager, o.time
 		}
 	}
@@ -60,22 +60,17 @@ func blame(owners []owner, at path) (manager string, when time.Time) {
 // ownsPath walks the tree along the path. A leaf on the way owns everything below it (atomic lists and maps).
 func (o owner) ownsPath(at path) bool {
 	node := o.owns
-	for i, s := range at {
+	for _, s := range at {
 		next, ok := s.find(node)
 		if !ok {
 			return false
 		}
 		node, _ = next.(fields)
-		if len(node) == 0 || i < len(at)-1 && onlySelf(node) {
+		if len(node) == 0 {
 			return true
 		}
 	}
 	return true
-}
-
-func onlySelf(node fields) bool {
-	_, self := node["."]
-	return self && len(node) == 1
 }
 
 func (s step) find(node fields) (any, bool) {

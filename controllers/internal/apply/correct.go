@@ -52,13 +52,28 @@ func (j *job) correct(ctx context.Context, live *Object, have fields, g goal) (d
 		_, err := j.fetch(ctx)
 		return false, err
 	case apierrors.IsInvalid(err):
-		j.refuse(live, err)
-		return true, nil
+		return j.rejected(live, have, g, err)
 	case err != nil:
 		return false, err
 	}
 	j.entry.wrote(got)
+	if got.DeletionTimestamp != nil {
+		// Deleted while the patch was on its way.
+		j.terminating(got)
+		return true, nil
+	}
 	return j.digest(live, have, patch, g, got)
+}
+
+// rejected deals with a patch that the API server found invalid. A repair is tried once more from what is
+// rendered: a value allocated before may have been taken by somebody else meanwhile.
+func (j *job) rejected(live *Object, have fields, g goal, why error) (done bool, err error) {
+	if g.drift && g.hash == j.want.hash && !j.relearned {
+		j.relearned = true
+		j.entry.unlearn()
+		return false, nil
+	}
+	return true, j.refuse(live, have, why)
 }
 
 // digest learns from the answer. What the patch asked for and the answer does not have is the API server's
@@ -104,10 +119,10 @@ func (j *job) digest(live *Object, have, patch fields, g goal, got *Object) (don
 // create makes the object. Where it was there before, its deletion is drift.
 func (j *job) create(ctx context.Context) (done bool, err error) {
 	st := j.entry.state()
-	lost := st.expected != nil
-	if st.refused == j.want.hash && !lost {
+	if st.refused == j.want.hash && st.expected == nil {
 		return true, nil
 	}
+	lost := st.lost() || j.lost
 	if lost {
 		if j.set.Mode == Warn {
 			j.warn(&Object{content: []byte("deleted")}, []Change{{Manager: Unknown, Time: time.Now()}})
@@ -124,7 +139,7 @@ func (j *job) create(ctx context.Context) (done bool, err error) {
 	j.result.Writes++
 	got, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, tree, false)
 	if err != nil {
-		return j.notCreated(ctx, lost, err)
+		return j.notCreated(ctx, err)
 	}
 	j.entry.wrote(got)
 	after, err := got.fields()
@@ -144,6 +159,7 @@ func (j *job) create(ctx context.Context) (done bool, err error) {
 // creation is the body to create: what is rendered, with the allocated values it had before; or what was
 // in force, where the API server refuses what is rendered.
 func (j *job) creation(st state) (fields, string, error) {
+	j.kept = false
 	if st.expected == nil {
 		return j.want.tree, j.want.hash, nil
 	}
@@ -156,10 +172,12 @@ func (j *job) creation(st state) (fields, string, error) {
 	}
 	tree := cloneFields(j.want.tree)
 	j.cache.keep(before, tree)
+	j.kept = len(mergePatch(j.want.tree, tree)) > 0
 	return tree, j.want.hash, nil
 }
 
-func (j *job) notCreated(ctx context.Context, lost bool, err error) (done bool, _ error) {
+func (j *job) notCreated(ctx context.Context, err error) (done bool, _ error) {
+	st := j.entry.state()
 	switch {
 	case apierrors.IsAlreadyExists(err):
 		_, err := j.fetch(ctx)
@@ -168,13 +186,17 @@ func (j *job) notCreated(ctx context.Context, lost bool, err error) (done bool, 
 		// The namespace goes or is gone, and what we would put in it with it.
 		j.result.Desired--
 		return true, nil
-	case apierrors.IsInvalid(err) && lost:
-		// A value allocated before may have been taken by somebody else meanwhile.
+	case apierrors.IsInvalid(err) && j.kept:
+		// An address or a port of before is not free: not yet, or for good because somebody else has it.
+		if wait, ok := j.entry.reclaim(); ok {
+			j.result.requeue(wait)
+			return true, nil
+		}
+		j.lost = st.lost()
 		j.entry.unlearn()
 		return false, nil
 	case apierrors.IsInvalid(err):
-		j.refuse(nil, err)
-		return true, nil
+		return true, j.refuse(nil, nil, err)
 	default:
 		return false, err
 	}
@@ -193,8 +215,7 @@ func namespaceNotFound(err error) bool {
 // whether it would take the new one, so that what is in force is not lost to a bad spec.
 func (j *job) recreate(ctx context.Context, live *Object, have fields, g goal) (done bool, err error) {
 	if _, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, g.tree, true); apierrors.IsInvalid(err) {
-		j.refuse(live, err)
-		return true, nil
+		return true, j.refuse(live, have, err)
 	} else if err != nil {
 		return false, err
 	}
@@ -205,11 +226,11 @@ func (j *job) recreate(ctx context.Context, live *Object, have fields, g goal) (
 	} else if err != nil && !apierrors.IsNotFound(err) {
 		return false, err
 	}
-	j.entry.gone(live)
+	j.entry.remove(live, false)
 	j.result.Writes++
 	got, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, g.tree, false)
 	if err != nil {
-		return j.notCreated(ctx, false, err)
+		return j.notCreated(ctx, err)
 	}
 	j.entry.wrote(got)
 	after, err := got.fields()
@@ -249,7 +270,10 @@ func (j *job) repaired(live *Object, have, after fields, sent [][]string) {
 
 func (j *job) report(drift Drift, sent [][]string) {
 	drift.Ref, drift.Repaired = j.want.ref, true
-	drift.Latency = j.entry.repaired(sent, drift.Changes)
+	if !j.since.IsZero() {
+		drift.Latency = time.Since(j.since)
+	}
+	j.entry.repaired(sent, drift.Changes)
 	j.result.Drifts = append(j.result.Drifts, drift)
 	if j.engine.recorder != nil {
 		j.engine.recorder.Repaired(j.want.ref.Kind, drift.Latency)

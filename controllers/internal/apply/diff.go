@@ -58,11 +58,11 @@ func (p path) element(index int, item any) path {
 // String writes keys of maps that hold free keys (labels, resource names) in brackets.
 func (p path) String() string {
 	var b strings.Builder
-	for _, s := range p {
+	for i, s := range p {
 		switch {
 		case s.list:
 			b.WriteString("[" + s.label() + "]")
-		case strings.ContainsAny(s.key, "./") || b.Len() > 0 && freeKeys(p, s):
+		case strings.ContainsAny(s.key, "./") || i > 0 && p[i-1].holdsFreeKeys() && s.key != "matchLabels" && s.key != "matchExpressions":
 			b.WriteString("[" + s.key + "]")
 		default:
 			if b.Len() > 0 {
@@ -80,14 +80,7 @@ var freeKeyMaps = []string{
 	"limits", "requests", "hard", "max", "min", "default", "defaultRequest", "maxLimitRequestRatio",
 }
 
-func freeKeys(p path, s step) bool {
-	for i := 1; i < len(p); i++ {
-		if reflect.DeepEqual(p[i], s) && !p[i-1].list && slices.Contains(freeKeyMaps, p[i-1].key) {
-			return s.key != "matchLabels" && s.key != "matchExpressions"
-		}
-	}
-	return false
-}
+func (s step) holdsFreeKeys() bool { return !s.list && slices.Contains(freeKeyMaps, s.key) }
 
 // identities are the fields that tell the elements of a list apart, the most telling first.
 var identities = []string{"name", "type", "containerPort", "port", "ip", "key", "topologyKey", "uid"}
@@ -122,6 +115,13 @@ type difference struct {
 	want, found any
 }
 
+// note adds a difference while there is room.
+func note(out *[]difference, d difference) {
+	if len(*out) < maxChanges {
+		*out = append(*out, d)
+	}
+}
+
 func diffMaps(out *[]difference, at path, want, found fields) {
 	keys := slices.Collect(maps.Keys(want))
 	for key := range found {
@@ -149,29 +149,32 @@ func diffValues(out *[]difference, at path, want, found any) {
 	case isList && foundIsList:
 		diffLists(out, at, wantList, foundList)
 	default:
-		*out = append(*out, difference{path: at, want: want, found: found})
+		note(out, difference{path: at, want: want, found: found})
 	}
 }
 
 // diffLists pairs elements by identity where they have one, by position where they do not.
 func diffLists(out *[]difference, at path, want, found []any) {
 	paired := make([]bool, len(found))
+	before := len(*out)
 	for i, item := range want {
 		j := pair(item, i, found)
 		if j < 0 {
-			*out = append(*out, difference{path: at.element(i, item), want: item})
+			note(out, difference{path: at.element(i, item), want: item})
 			continue
 		}
 		paired[j] = true
-		diffValues(out, at.element(i, item), item, found[j])
+		// The element as it was found is the one that managedFields speak of.
+		diffValues(out, at.element(j, found[j]), item, found[j])
 	}
 	for j, item := range found {
 		if !paired[j] {
-			*out = append(*out, difference{path: at.element(j, item), found: item})
+			note(out, difference{path: at.element(j, item), found: item})
 		}
 	}
-	if len(*out) == 0 && !reflect.DeepEqual(want, found) {
-		*out = append(*out, difference{path: at, want: want, found: found})
+	if len(*out) == before {
+		// The same elements in another order.
+		note(out, difference{path: at, want: want, found: found})
 	}
 }
 

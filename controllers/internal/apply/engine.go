@@ -146,6 +146,8 @@ func New(cfg Config) (*Engine, error) {
 
 // Apply makes the cluster equal to the set. The error joins what is worth a retry; what is not worth one
 // stands in the Result. One object that fails does not keep the others from being applied.
+//
+// The set of an owner that is gone has no Objects; applying it lets go of what is remembered, too.
 func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
 	result := Result{Desired: len(set.Objects), Paused: set.Paused}
 	if set.Paused {
@@ -153,22 +155,38 @@ func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
 	}
 	var errs []error
 	desired := make(map[Ref]struct{}, len(set.Objects))
+	complete := true
 	for _, object := range set.Objects {
-		want, err := e.render(set.Key, object)
+		want, err := e.renderOnce(set.Key, object, desired)
 		if err != nil {
-			return result, err
+			errs = append(errs, err)
+			complete = false
+			continue
 		}
-		desired[want.ref] = struct{}{}
 		job := job{engine: e, set: set, want: want, cache: e.caches[want.ref.GroupVersionKind],
 			entry: e.entry(set.Key, want.ref), result: &result}
 		if err := job.ensure(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("apply %s: %w", want.ref, err))
 		}
 	}
-	if err := e.prune(ctx, set, desired, &result); err != nil {
-		errs = append(errs, err)
+	// Where an object could not even be named, what is left over is not known either.
+	if complete {
+		errs = append(errs, e.prune(ctx, set, desired, &result))
 	}
 	return result, errors.Join(errs...)
+}
+
+// renderOnce renders an object that is not among the desired yet.
+func (e *Engine) renderOnce(set string, object client.Object, desired map[Ref]struct{}) (rendered, error) {
+	want, err := e.render(set, object)
+	if err != nil {
+		return want, err
+	}
+	if _, twice := desired[want.ref]; twice {
+		return want, fmt.Errorf("render %s: it is twice in the set %s", want.ref, set)
+	}
+	desired[want.ref] = struct{}{}
+	return want, nil
 }
 
 // Live lists what the cache of a kind holds in a namespace, foreign objects included unless the kind is selective.
@@ -180,13 +198,17 @@ func (e *Engine) Live(gvk schema.GroupVersionKind, namespace string) []*Object {
 	return cache.inNamespace(namespace)
 }
 
-// entry gives the memory of an object, made on first use.
+// entry gives the memory of an object, made on first use. Where another set made the object, the memory
+// is a blank one that nobody keeps: to this set the object is a stranger.
 func (e *Engine) entry(set string, ref Ref) *entry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	known, ok := e.entries[ref]
-	if !ok {
-		known = &entry{}
+	if ok && known.set != set && known.holds() {
+		return &entry{set: set}
+	}
+	if !ok || known.set != set {
+		known = &entry{set: set}
 		e.entries[ref] = known
 	}
 	if e.bySet[set] == nil {
@@ -205,7 +227,9 @@ func (e *Engine) known(ref Ref) *entry {
 func (e *Engine) forget(set string, ref Ref) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.entries, ref)
+	if known := e.entries[ref]; known != nil && known.set == set {
+		delete(e.entries, ref)
+	}
 	delete(e.bySet[set], ref)
 	if len(e.bySet[set]) == 0 {
 		delete(e.bySet, set)

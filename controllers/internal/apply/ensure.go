@@ -17,8 +17,14 @@ const (
 	// trust is how long the answer to a write stands for the live object while no event has shown it.
 	// Past it the object is read: it may have been deleted while a watch was down.
 	trust = 10 * time.Second
-	// foreignRecheck is how often an object in the way is looked at where no event would tell that it went.
+	// maxReclaims and reclaimDelay, which doubles, bound the wait for addresses and ports of a deleted object.
+	maxReclaims  = 5
+	reclaimDelay = 10 * time.Millisecond
+	// foreignRecheck is how often an object in the way is looked at: no event tells that it went where the cache
+	// is selective, or where it concerns another set.
 	foreignRecheck = 30 * time.Second
+	// hiddenRecheck is the same for an object of ours that is terminating without our label.
+	hiddenRecheck = 3 * time.Second
 )
 
 var errUnstable = errors.New("the object kept changing while it was written")
@@ -31,14 +37,21 @@ type job struct {
 	cache  *kindCache
 	entry  *entry
 	result *Result
+
+	// relearned is true once the expected state was given up because the API server refuses it.
+	relearned bool
+	// since is when the event of the change came that this round deals with; zero where there was none. The
+	// echo of the repair may come before its answer and end the drift.
+	since time.Time
+	// kept is true where the object is created with values that were allocated before.
+	kept bool
+	// lost is true where the object was in force and is gone, though its expected state was given up.
+	lost bool
 }
 
 // ensure runs rounds until the object is in force, or something stands in the way.
 func (j *job) ensure(ctx context.Context) error {
-	if st := j.entry.state(); st.refused == j.want.hash {
-		j.result.Refused = append(j.result.Refused, Refusal{Ref: j.want.ref, Message: st.refusedWhy})
-	}
-	defer j.tellContested()
+	defer j.tell()
 	for range maxRounds {
 		live, err := j.live(ctx)
 		if err != nil {
@@ -54,12 +67,12 @@ func (j *job) ensure(ctx context.Context) error {
 
 // round takes one step; done is false where it has to be looked at again.
 func (j *job) round(ctx context.Context, live *Object) (done bool, err error) {
+	j.since = j.entry.state().driftSince
 	switch {
 	case live == nil:
 		return j.create(ctx)
 	case live.DeletionTimestamp != nil:
-		j.result.Terminating = append(j.result.Terminating, j.want.ref)
-		j.entry.settle(live, false)
+		j.terminating(live)
 		return true, nil
 	case !j.owns(live):
 		j.conflict(live)
@@ -70,7 +83,7 @@ func (j *job) round(ctx context.Context, live *Object) (done bool, err error) {
 		return false, err
 	}
 	goal, err := j.goal(ctx, live, have)
-	if err != nil || goal.unreachable {
+	if err != nil || goal.stale || goal.unreachable {
 		return goal.unreachable, err
 	}
 	return j.correct(ctx, live, have, goal)
@@ -90,7 +103,7 @@ func (j *job) live(ctx context.Context) (*Object, error) {
 			return j.fetch(ctx)
 		}
 	}
-	if cached != nil && cached.UID == st.deleted {
+	if cached != nil && cached.UID == st.deleted && cached.DeletionTimestamp == nil {
 		cached = nil
 	}
 	// A removed label looks like a deletion to a selective cache.
@@ -98,6 +111,17 @@ func (j *job) live(ctx context.Context) (*Object, error) {
 		return j.fetch(ctx)
 	}
 	return cached, nil
+}
+
+// terminating notes an object that somebody is deleting. Its end comes as an event, unless it lost our label
+// and the cache cannot show it.
+func (j *job) terminating(live *Object) {
+	j.result.Terminating = append(j.result.Terminating, j.want.ref)
+	j.entry.settle(live, false)
+	if j.cache.Selective && j.cache.get(j.want.ref.NamespacedName) == nil {
+		j.entry.seen()
+		j.result.requeue(hiddenRecheck)
+	}
 }
 
 // fetch reads the object from the API server; nil where it does not exist.
@@ -114,13 +138,15 @@ func (j *job) fetch(ctx context.Context) (*Object, error) {
 	return live, nil
 }
 
-// owns reports whether the object is ours to write: we made it, it bears the mark of this set, its field
-// managers say that we wrote it, or a person lets us adopt it.
+// owns reports whether the object is ours to write: we made it, its field managers say that we wrote it, or
+// a person lets us adopt it.
 func (j *job) owns(live *Object) bool {
-	if live.UID == j.entry.state().uid || live.set == j.set.Key {
-		return true
-	}
-	return live.set == "" && (live.adopt || writtenByUs(live))
+	return j.made(live) || live.set == "" && (live.adopt || writtenByUs(live))
+}
+
+// made reports whether we made the object for this set: we remember it, or it bears the mark.
+func (j *job) made(live *Object) bool {
+	return live.UID == j.entry.state().uid || live.set == j.set.Key
 }
 
 func writtenByUs(live *Object) bool {
@@ -135,16 +161,14 @@ func writtenByUs(live *Object) bool {
 func (j *job) conflict(live *Object) {
 	j.result.Conflicts = append(j.result.Conflicts, Conflict{Ref: j.want.ref})
 	j.entry.stranger(live)
-	if j.cache.Selective {
-		j.result.requeue(foreignRecheck)
-	}
+	j.result.requeue(foreignRecheck)
 }
 
 // inForce notes that live is what it should be.
 func (j *job) inForce(live *Object) {
 	st := j.entry.state()
 	j.entry.settle(live, true)
-	if st.refused != j.want.hash {
+	if st.hash == j.want.hash {
 		j.result.InForce++
 	}
 	if st.written != nil {
@@ -153,16 +177,28 @@ func (j *job) inForce(live *Object) {
 	}
 }
 
-// refuse notes that the API server will not have the rendered object, whatever we do.
-func (j *job) refuse(live *Object, why error) {
+// refuse notes that the API server will not have the rendered object, whatever we do. Where nothing is known
+// of what was in force, because we were restarted, live is taken for it if it bears no trace of others.
+func (j *job) refuse(live *Object, have fields, why error) error {
 	j.entry.refuse(j.want.hash, why.Error())
-	j.result.Refused = append(j.result.Refused, Refusal{Ref: j.want.ref, Message: why.Error()})
-	if live != nil {
-		j.entry.settle(live, false)
+	if live == nil {
+		return nil
 	}
+	st := j.entry.state()
+	if (st.expected == nil || st.uid != live.UID) && live.set == j.set.Key && live.rendered != "" && j.onlyOurs(live, have) {
+		if err := j.entry.learn(live.rendered, live, have); err != nil {
+			return err
+		}
+	}
+	j.entry.settle(live, false)
+	return nil
 }
 
-func (j *job) tellContested() {
+// tell puts into the result what is remembered of the object beyond this Apply.
+func (j *job) tell() {
+	if st := j.entry.state(); st.refused == j.want.hash {
+		j.result.Refused = append(j.result.Refused, Refusal{Ref: j.want.ref, Message: st.refusedWhy})
+	}
 	for _, fight := range j.entry.contested(j.result.requeue) {
 		j.result.Contested = append(j.result.Contested, Contest{Ref: j.want.ref, Field: fight.field, Manager: fight.manager})
 	}

@@ -15,15 +15,19 @@ import (
 
 // entry is what the engine remembers of one object. Apply runs once at a time per set, events come at any time.
 type entry struct {
+	// set is the key of the set that the memory belongs to.
+	set string
+
 	mu sync.Mutex
 
 	// hash is the hash of the rendered object that expected answers to; empty until the first success.
 	hash string
 	// uid is the object that expected speaks of.
 	uid types.UID
-	// expected is the server's answer to our last write, without what is exempt.
+	// expected is the server's answer to our last write. What stands in it for exempt fields is as old as that
+	// write and counts only where an object is made anew.
 	expected []byte
-	// version is the last resourceVersion at which live agreed with expected.
+	// version is the last resourceVersion at which live agreed with expected; empty where it is not known to.
 	version string
 	// tolerated is live content that differs from expected in exempt fields alone.
 	tolerated []byte
@@ -31,11 +35,15 @@ type entry struct {
 	// written is the answer to our last write until a watch event shows it, or something later.
 	written   *Object
 	writtenAt time.Time
-	// deleted is the UID we deleted last: a cache that still shows it is stale.
+	// deleted is the UID that is known to be gone or going: a cache that still shows it alive is stale.
 	deleted types.UID
+	// removed is true where deleted is our own work, pruned where it is no longer desired.
+	removed, pruned bool
 
-	// driftSince is when the first event came that differs from expected; zero while in force.
-	driftSince time.Time
+	// driftSince is when the first event came that differs from expected; zero while in force. driftVersion is
+	// the version that the last such event told of.
+	driftSince   time.Time
+	driftVersion string
 	// unsettled is true when the last Apply left the object other than expected.
 	unsettled bool
 	// told is the live content whose drift was reported last, in mode Warn.
@@ -45,6 +53,9 @@ type entry struct {
 	// refused is the hash of a rendered object that the API server refuses, with its words.
 	refused, refusedWhy string
 
+	// reclaims counts the creations that failed because a value allocated before was not free.
+	reclaims int
+
 	fights fights
 }
 
@@ -52,24 +63,38 @@ type entry struct {
 func (n *entry) observe(obj *Object, deleted bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.written != nil {
-		if newer(n.written.ResourceVersion, obj.ResourceVersion) {
-			// The echo of something before our last write; the echo of the write itself is still to come.
-			return false
-		}
-		n.written = nil
+	if n.written != nil && newer(n.written.ResourceVersion, obj.ResourceVersion) {
+		return n.observeOld(obj, deleted)
 	}
-	if !deleted && obj.DeletionTimestamp == nil && obj.UID == n.uid && n.agrees(obj.content) {
+	n.written = nil
+	alive := !deleted && obj.DeletionTimestamp == nil
+	switch {
+	case alive && obj.UID == n.uid && n.agrees(obj.content):
 		n.version = obj.ResourceVersion
 		n.driftSince = time.Time{}
+		if bytes.Equal(obj.content, n.expected) {
+			n.expected = obj.content
+		}
+		return n.unsettled
+	case alive && n.met && bytes.Equal(obj.content, n.tolerated):
+		return false
+	case deleted && obj.UID == n.deleted:
 		return n.unsettled
 	}
-	if deleted && obj.UID == n.deleted {
-		return n.unsettled
-	}
+	n.driftVersion = obj.ResourceVersion
 	if n.driftSince.IsZero() {
 		n.driftSince = time.Now()
 	}
+	return true
+}
+
+// observeOld notes an event that is older than our last write: the echo of the write itself is still to
+// come. Only a relist tells of an end at such a version; whether the object is there has to be read.
+func (n *entry) observeOld(obj *Object, deleted bool) bool {
+	if !deleted || obj.UID != n.written.UID {
+		return false
+	}
+	n.writtenAt = time.Time{}
 	return true
 }
 
@@ -92,10 +117,12 @@ func (n *entry) wrote(answer *Object) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.written, n.writtenAt = answer, time.Now()
-	n.deleted = ""
+	n.deleted, n.removed, n.pruned, n.met = "", false, false, false
+	n.reclaims = 0
 }
 
-// learn makes the tree the expected state of the object.
+// learn makes the tree the expected state of the object, as the API server answered to the rendered object
+// with the hash.
 func (n *entry) learn(hash string, live *Object, tree fields) error {
 	expected, err := json.Marshal(tree)
 	if err != nil {
@@ -103,11 +130,14 @@ func (n *entry) learn(hash string, live *Object, tree fields) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.hash, n.uid, n.expected, n.version = hash, live.UID, expected, ""
 	if bytes.Equal(expected, live.content) {
-		expected = live.content
+		n.expected, n.version = live.content, live.ResourceVersion
 	}
-	n.hash, n.uid, n.expected, n.version = hash, live.UID, expected, live.ResourceVersion
-	n.tolerated = nil
+	n.tolerated, n.met = nil, false
+	if n.refused == hash {
+		n.refused, n.refusedWhy = "", ""
+	}
 	return nil
 }
 
@@ -119,7 +149,9 @@ func (n *entry) settle(live *Object, inForce bool) {
 	if !inForce {
 		return
 	}
-	n.driftSince = time.Time{}
+	if n.driftVersion == "" || !newer(n.driftVersion, live.ResourceVersion) {
+		n.driftSince, n.driftVersion = time.Time{}, ""
+	}
 	n.version = live.ResourceVersion
 	n.told = nil
 	if !bytes.Equal(live.content, n.expected) {
@@ -134,7 +166,8 @@ type state struct {
 	expected                           []byte
 	written                            *Object
 	writtenAt                          time.Time
-	met                                bool
+	driftSince                         time.Time
+	met, removed                       bool
 }
 
 func (n *entry) state() state {
@@ -143,12 +176,22 @@ func (n *entry) state() state {
 	return state{
 		hash: n.hash, version: n.version, refused: n.refused, refusedWhy: n.refusedWhy,
 		uid: n.uid, deleted: n.deleted, expected: n.expected,
-		written: n.written, writtenAt: n.writtenAt, met: n.met,
+		written: n.written, writtenAt: n.writtenAt, met: n.met, removed: n.removed, driftSince: n.driftSince,
 	}
+}
+
+// holds reports whether the memory is of an object that the set made.
+func (n *entry) holds() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.uid != ""
 }
 
 // madeOrMet reports whether an object of that name was there before: ours, or a stranger's.
 func (s state) madeOrMet() bool { return s.uid != "" && s.uid != s.deleted || s.met }
+
+// lost reports whether the object was in force, and is gone without our doing.
+func (s state) lost() bool { return s.expected != nil && !s.removed }
 
 // seen drops the answer to the last write: the cache shows it.
 func (n *entry) seen() {
@@ -170,8 +213,24 @@ func (n *entry) gone(last *Object) {
 	defer n.mu.Unlock()
 	n.written, n.met = nil, false
 	if last != nil {
-		n.deleted = last.UID
+		n.deleted, n.removed = last.UID, false
 	}
+}
+
+// remove notes that we deleted an object, for good where pruned. It may stay for a while, terminating; its
+// end comes as an event.
+func (n *entry) remove(last *Object, pruned bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.written, n.met = nil, false
+	n.deleted, n.removed, n.pruned, n.unsettled = last.UID, true, pruned, true
+}
+
+// finished reports whether an object that went is one that we pruned: nothing of it needs to be remembered.
+func (n *entry) finished(obj *Object) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pruned && n.deleted == obj.UID
 }
 
 // stranger notes that an object that is not ours has the name.
@@ -179,8 +238,8 @@ func (n *entry) stranger(live *Object) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.met, n.unsettled, n.written = true, true, nil
-	n.expected, n.hash, n.uid = nil, "", ""
-	n.deleted = ""
+	n.expected, n.hash, n.uid, n.version = nil, "", "", ""
+	n.deleted, n.removed = "", false
 	n.tolerated = live.content
 }
 
@@ -188,7 +247,20 @@ func (n *entry) stranger(live *Object) {
 func (n *entry) unlearn() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.expected, n.hash = nil, ""
+	n.expected, n.hash, n.version = nil, "", ""
+}
+
+// reclaim says how long to wait for the values allocated before; not ok when that was often enough. The API
+// server tells of a deletion a moment before it frees the addresses and ports.
+func (n *entry) reclaim() (wait time.Duration, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.reclaims == maxReclaims {
+		return 0, false
+	}
+	wait = reclaimDelay << n.reclaims
+	n.reclaims++
+	return wait, true
 }
 
 func (n *entry) refuse(hash, why string) {
@@ -206,8 +278,8 @@ func (n *entry) allows(slot string, later func(time.Duration)) bool {
 	return ok
 }
 
-// repaired counts a repair and gives the time since the event of the change; 0 where there was none.
-func (n *entry) repaired(sent [][]string, changes []Change) time.Duration {
+// repaired counts a repair among the fights.
+func (n *entry) repaired(sent [][]string, changes []Change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fights == nil {
@@ -225,10 +297,6 @@ func (n *entry) repaired(sent [][]string, changes []Change) time.Duration {
 		n.fights.repaired(slotName(leaf), field, manager, now)
 	}
 	n.fights.repairedObject(changes[0].Manager, now)
-	if n.driftSince.IsZero() {
-		return 0
-	}
-	return now.Sub(n.driftSince)
 }
 
 // contested lists the fights that go on; later is told when to look again.

@@ -199,7 +199,7 @@ func copyPath(src, dst fields, at []string) {
 		dst[at[0]] = to
 	}
 	copyPath(from, to, at[1:])
-	if len(to) == 0 {
+	if _, there := src[at[0]]; len(to) == 0 && !there {
 		// An annotation map that held nothing but the ignored key goes with it.
 		delete(dst, at[0])
 	}

@@ -3,7 +3,11 @@
 
 package apply
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 const (
 	// freeRepairs is how often one field is repaired at once before the repairs slow down.
@@ -66,8 +70,8 @@ func (f fights) count(slot string, free int, field, manager string, now time.Tim
 	}
 }
 
-// contested lists the fights that go on, and how long until the first of them may be over. Those that are
-// over, and counts too old to matter, are dropped.
+// contested lists the fights that go on, sorted by field, and how long until the first of them may be over.
+// Those that are over, and counts too old to matter, are dropped.
 func (f fights) contested(now time.Time) (going []fight, wait time.Duration) {
 	for slot, fight := range f {
 		over := fight.last.Add(truce)
@@ -85,5 +89,6 @@ func (f fights) contested(now time.Time) (going []fight, wait time.Duration) {
 			}
 		}
 	}
+	slices.SortFunc(going, func(a, b fight) int { return strings.Compare(a.field, b.field) })
 	return going, wait
 }

@@ -23,6 +23,8 @@ type goal struct {
 	locked bool
 	// unreachable says that the API server refused the object before and nothing is known to keep in repair.
 	unreachable bool
+	// stale says that live turned out not to be the newest state.
+	stale bool
 }
 
 // goal decides by what we remember of the object; after a restart, by the marks it bears.
@@ -39,6 +41,9 @@ func (j *job) goal(ctx context.Context, live *Object, have fields) (goal, error)
 	switch {
 	case sameObject && st.hash == hash:
 		return j.remembered(live, have, st)
+	case st.expected != nil && st.hash == hash && j.untouched(live, have):
+		// Made anew by us, and the answer was lost.
+		return j.accept(live, have)
 	case st.expected != nil && st.hash == hash:
 		// Deleted and made anew by somebody who copied our marks.
 		return goal{tree: j.fromRendered(have, have), hash: hash, drift: true, locked: true}, nil
@@ -59,34 +64,36 @@ func (j *job) goal(ctx context.Context, live *Object, have fields) (goal, error)
 
 // remembered aims at the expected state.
 func (j *job) remembered(live *Object, have fields, st state) (goal, error) {
-	if live.ResourceVersion == st.version {
-		// Other content under the same version: nobody wrote, the API server reads it with new defaults.
-		if err := j.entry.learn(st.hash, live, have); err != nil {
-			return goal{}, err
-		}
-		return goal{tree: have, hash: st.hash, drift: true}, nil
-	}
 	tree, err := parse(st.expected)
 	if err != nil {
 		return goal{}, err
 	}
 	j.carry(have, tree)
+	if live.ResourceVersion == st.version && len(mergePatch(have, tree)) > 0 {
+		// Other content under the same version: nobody wrote, the API server reads it with new defaults.
+		return goal{tree: have, hash: st.hash, drift: true}, j.entry.learn(st.hash, live, have)
+	}
 	return goal{tree: tree, hash: st.hash, drift: true}, nil
+}
+
+// accept takes live for the answer to the rendered object.
+func (j *job) accept(live *Object, have fields) (goal, error) {
+	return goal{tree: have, hash: j.want.hash, drift: true}, j.entry.learn(j.want.hash, live, have)
 }
 
 // recognized is the first look at an object after a restart. Where the marks, the content and the field
 // managers agree that nobody touched it, live is what is expected; else the API server is asked by a dry run.
 func (j *job) recognized(ctx context.Context, live *Object, have fields) (goal, error) {
 	if j.untouched(live, have) {
-		if err := j.entry.learn(j.want.hash, live, have); err != nil {
-			return goal{}, err
-		}
-		return goal{tree: have, hash: j.want.hash, drift: true}, nil
+		return j.accept(live, have)
 	}
 	patch := mergePatch(have, j.fromRendered(have, have))
 	answer, err := j.engine.patch(ctx, j.cache.Kind, j.want.ref, live, patch, dryRun|locked)
 	switch {
-	case apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		_, err := j.fetch(ctx)
+		return goal{stale: true}, err
+	case apierrors.IsInvalid(err):
 		// The write itself will meet the same, and deals with it.
 		return goal{tree: j.fromRendered(have, have), hash: j.want.hash, drift: true, locked: true}, nil
 	case err != nil:
@@ -112,17 +119,22 @@ func (j *job) fromRendered(before, have fields) fields {
 }
 
 func (j *job) carry(have, tree fields) {
-	j.cache.carry(have, tree, j.want.tree, j.engine.scaled(j.cache.Kind, j.want.ref, have))
+	j.cache.carry(have, tree, j.want.tree, j.scaled(have))
 }
 
-// untouched reports whether live holds everything rendered and nobody else's field managers own a field of it.
+func (j *job) scaled(have fields) bool { return j.engine.scaled(j.cache.Kind, j.want.ref, have) }
+
+// untouched reports whether live holds everything rendered and bears no trace of others.
 func (j *job) untouched(live *Object, have fields) bool {
 	target := cloneFields(j.want.tree)
 	j.carry(have, target)
-	if !contains(have, target) {
-		return false
-	}
+	return contains(have, target) && j.onlyOurs(live, have)
+}
+
+// onlyOurs reports whether we wrote the object and no other field manager owns a field that is not exempt.
+func (j *job) onlyOurs(live *Object, have fields) bool {
 	owners := parseOwners(live.managed)
+	scaled := j.scaled(have)
 	return slices.ContainsFunc(owners, owner.ours) &&
-		!slices.ContainsFunc(owners, func(o owner) bool { return !o.ours() && o.subresource == "" && j.cache.touches(o, j.want.tree) })
+		!slices.ContainsFunc(owners, func(o owner) bool { return !o.ours() && j.cache.touches(o, j.want.tree, scaled) })
 }

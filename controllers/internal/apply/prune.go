@@ -18,8 +18,13 @@ func (e *Engine) prune(ctx context.Context, set Set, desired map[Ref]struct{}, r
 		if _, wanted := desired[ref]; wanted {
 			continue
 		}
-		job := job{engine: e, set: set, want: rendered{ref: ref}, cache: e.caches[ref.GroupVersionKind],
-			entry: e.entry(set.Key, ref), result: result}
+		entry := e.entry(set.Key, ref)
+		if e.known(ref) != entry {
+			// Another set made it, and puts its own mark back.
+			e.forget(set.Key, ref)
+			continue
+		}
+		job := job{engine: e, set: set, want: rendered{ref: ref}, cache: e.caches[ref.GroupVersionKind], entry: entry, result: result}
 		if err := job.prune(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("prune %s: %w", ref, err))
 		}
@@ -32,19 +37,21 @@ func (j *job) prune(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case live == nil || !j.owns(live):
+	case live == nil && j.cache.get(j.want.ref.NamespacedName) != nil:
+		// Deleted before; the cache does not show it yet.
+		return nil
+	case live == nil || !j.made(live):
 		j.engine.forget(j.set.Key, j.want.ref)
 		return nil
 	case live.DeletionTimestamp != nil:
-		j.result.Terminating = append(j.result.Terminating, j.want.ref)
+		j.terminating(live)
 		return nil
 	}
 	j.result.Writes++
 	err = j.engine.remove(ctx, j.cache.Kind, j.want.ref, live)
 	switch {
 	case err == nil || apierrors.IsNotFound(err):
-		// With a finalizer of somebody else it stays for a while, terminating; its end comes as an event.
-		j.entry.gone(live)
+		j.entry.remove(live, true)
 		return nil
 	case apierrors.IsConflict(err):
 		// Replaced under the same name since: the event of the new one decides.

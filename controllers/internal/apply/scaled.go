@@ -4,6 +4,8 @@
 package apply
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -28,7 +30,9 @@ func (e *Engine) scaled(kind Kind, ref Ref, have fields) bool {
 		}
 		target, _ := lookup(tree, []string{"spec", "scaleTargetRef"})
 		t, _ := target.(fields)
-		if t["kind"] == ref.Kind && t["name"] == ref.Name && hpa.DeletionTimestamp == nil {
+		version, _ := t["apiVersion"].(string)
+		group, _, _ := strings.Cut(version, "/")
+		if group == ref.Group && t["kind"] == ref.Kind && t["name"] == ref.Name && hpa.DeletionTimestamp == nil {
 			return true
 		}
 	}

@@ -18,7 +18,8 @@ import (
 )
 
 // Source feeds a controller's queue with the requests of objects of a kind that differ from what is
-// expected. The echo of our own writes, status updates and foreign labels do not get through.
+// expected. Status updates and the echo of our own repairs do not get through; a change of exempt fields
+// does once, and Apply finds nothing to do.
 // toRequest gives the request of an object and false for an object that is no concern of the controller.
 func (e *Engine) Source(gvk schema.GroupVersionKind, toRequest func(*Object) (reconcile.Request, bool)) source.Source {
 	return &eventSource{engine: e, cache: e.caches[gvk], toRequest: toRequest}
@@ -85,8 +86,14 @@ func (s *eventSource) changed(queue workqueue.TypedRateLimitingInterface[reconci
 }
 
 func (s *eventSource) deleted(queue workqueue.TypedRateLimitingInterface[reconcile.Request], obj *Object) {
-	if known := s.engine.known(s.cache.ref(obj)); known != nil && !known.observe(obj, true) {
-		return
+	ref := s.cache.ref(obj)
+	if known := s.engine.known(ref); known != nil {
+		if !known.observe(obj, true) {
+			return
+		}
+		if known.finished(obj) {
+			s.engine.forget(known.set, ref)
+		}
 	}
 	s.add(queue, obj, false)
 }

@@ -3,10 +3,13 @@
 
 package apply
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // touches reports whether a field manager owns anything of an object that is not exempt.
-func (k Kind) touches(o owner, rendered fields) bool {
+func (k Kind) touches(o owner, rendered fields, scaled bool) bool {
 	for name, sub := range o.owns {
 		field := strings.TrimPrefix(name, "f:")
 		inner, _ := sub.(fields)
@@ -17,7 +20,7 @@ func (k Kind) touches(o owner, rendered fields) bool {
 				return true
 			}
 		default:
-			if !k.onlyIgnored(inner, []string{field}) {
+			if !k.onlyIgnored(inner, []string{field}, scaled) {
 				return true
 			}
 		}
@@ -40,8 +43,8 @@ func touchesMetadata(owned, rendered fields) bool {
 }
 
 // onlyIgnored reports whether every leaf of an ownership tree lies on an ignored path.
-func (k Kind) onlyIgnored(owned fields, at []string) bool {
-	if k.ignores(at) {
+func (k Kind) onlyIgnored(owned fields, at []string, scaled bool) bool {
+	if k.ignores(at) || scaled && slices.Equal(at, split(k.exemptions().scaled)) {
 		return true
 	}
 	if len(owned) == 0 {
@@ -49,6 +52,7 @@ func (k Kind) onlyIgnored(owned fields, at []string) bool {
 	}
 	for name, sub := range owned {
 		if name == "." {
+			// To own a map or a list element by itself says nothing about what stands in it.
 			continue
 		}
 		next := "[]"
@@ -56,7 +60,7 @@ func (k Kind) onlyIgnored(owned fields, at []string) bool {
 			next = field
 		}
 		inner, _ := sub.(fields)
-		if !k.onlyIgnored(inner, append(at[:len(at):len(at)], next)) {
+		if !k.onlyIgnored(inner, append(at[:len(at):len(at)], next), scaled) {
 			return false
 		}
 	}

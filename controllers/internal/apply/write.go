@@ -6,9 +6,12 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -68,7 +71,8 @@ func (e *Engine) create(ctx context.Context, kind Kind, ref Ref, tree fields, ge
 	return answer(e.resource(kind, ref).Create(ctx, body, options))
 }
 
-// patch sends a merge patch that holds only for the object with live's UID.
+// patch sends a merge patch that holds only for the object with live's UID. The error is a conflict where
+// the object of that name is another one.
 func (e *Engine) patch(ctx context.Context, kind Kind, ref Ref, live *Object, patch fields, how writeOption) (*Object, error) {
 	body := cloneFields(patch)
 	meta, ok := body["metadata"].(fields)
@@ -86,8 +90,22 @@ func (e *Engine) patch(ctx context.Context, kind Kind, ref Ref, live *Object, pa
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return answer(e.resource(kind, ref).Patch(ctx, ref.Name, types.MergePatchType, text,
+	got, err := answer(e.resource(kind, ref).Patch(ctx, ref.Name, types.MergePatchType, text,
 		metav1.PatchOptions{FieldManager: v1alpha1.ManagedBy, DryRun: how.dryRun()}))
+	if otherUID(err) {
+		return nil, apierrors.NewConflict(kind.gvr().GroupResource(), ref.Name, err)
+	}
+	return got, err
+}
+
+// otherUID reports whether the API server refused a patch because of its UID. Unlike a PUT's, a patch's UID
+// is no precondition to it but a field that cannot be changed.
+func otherUID(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }
 
 // remove deletes the very object that live is.

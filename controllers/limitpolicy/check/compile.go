@@ -63,25 +63,39 @@ func compileFills(items []corev1.LimitRangeItem) map[corev1.ResourceName]fill {
 	return fills
 }
 
-// constraints compiles the given bounds of an item, each sorted by resource so that findings have one order.
+// constraints compiles the given bounds of an item, sorted by resource: findings have one order, and what an
+// object asks of a resource is worked out once for all bounds on it.
 func constraints(item *corev1.LimitRangeItem, fills map[corev1.ResourceName]fill, bounds ...Bound) []constraint {
 	var out []constraint
-	for _, bound := range bounds {
-		list := quantities(item, bound)
-		for _, name := range slices.Sorted(maps.Keys(list)) {
-			enforced := amountOf(list[name]).quantity
+	for _, name := range boundedResources(item, bounds) {
+		for _, bound := range bounds {
+			a := amountIn(quantities(item, bound), name)
+			if !a.set {
+				continue
+			}
 			f := fills[name]
 			f.resource = name
 			out = append(out, constraint{
 				rule:  Rule{Type: item.Type, Bound: bound, Resource: name},
 				fill:  f,
-				value: enforced.Value(),
-				milli: enforced.MilliValue(),
-				text:  enforced.String(),
+				value: a.quantity.Value(),
+				milli: a.quantity.MilliValue(),
+				text:  a.quantity.String(),
 			})
 		}
 	}
 	return out
+}
+
+// boundedResources are the resources that the item holds under any of the bounds, sorted.
+func boundedResources(item *corev1.LimitRangeItem, bounds []Bound) []corev1.ResourceName {
+	names := map[corev1.ResourceName]struct{}{}
+	for _, bound := range bounds {
+		for name := range quantities(item, bound) {
+			names[name] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // quantities is the field of the item that the bound names.

@@ -6,7 +6,6 @@ package check
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +21,7 @@ func Consistent(item corev1.LimitRangeItem) error {
 		return fmt.Errorf("type %q: %s", item.Type, problem)
 	}
 	errs := shapeErrors(&item)
-	for _, name := range boundedResources(&item) {
+	for _, name := range boundedResources(&item, usedBounds(item.Type)) {
 		b := bounds{item: &item, resource: name}
 		errs = append(errs, b.errors()...)
 	}
@@ -54,17 +53,6 @@ func usedBounds(limitType corev1.LimitType) []Bound {
 		return []Bound{Max, Min, MaxLimitRequestRatio}
 	}
 	return []Bound{Max, Min, Default, DefaultRequest, MaxLimitRequestRatio}
-}
-
-// boundedResources are all resources that the item bounds, sorted.
-func boundedResources(item *corev1.LimitRangeItem) []corev1.ResourceName {
-	names := map[corev1.ResourceName]struct{}{}
-	for _, bound := range usedBounds(item.Type) {
-		for name := range quantities(item, bound) {
-			names[name] = struct{}{}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
 }
 
 // bounds is what one item says about one resource.
@@ -117,6 +105,13 @@ func (b bounds) ratio() error {
 	}
 	if !low.set || !high.set {
 		return nil
+	}
+	// Cmp turns its receiver into an arbitrary-precision decimal if the other is one, and those round a negative
+	// fraction towards zero. The API server divides by what its comparisons made of min.
+	for _, bound := range []Bound{Max, DefaultRequest, Default} {
+		if other := b.get(bound); other.set {
+			low.quantity.Cmp(other.quantity)
+		}
 	}
 	most := float64(high.quantity.Value()) / float64(low.quantity.Value())
 	value := float64(ratio.quantity.Value())

@@ -69,7 +69,7 @@ func (v *invalid) quantity(rule Rule, container string, a amount, list *field.Pa
 	if a.quantity.Sign() < 0 {
 		v.add(rule, container, field.Invalid(path, a.quantity.String(), apivalidation.IsNegativeErrorMsg))
 	}
-	if extended(rule.Resource) && a.quantity.MilliValue()%1000 != 0 {
+	if a.quantity.MilliValue()%1000 != 0 && extended(rule.Resource) {
 		v.add(rule, container, field.Invalid(path, a.quantity, "must be an integer"))
 	}
 	if hugePages(rule.Resource) && !wholePages(rule.Resource, a.quantity) {

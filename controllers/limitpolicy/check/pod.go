@@ -25,8 +25,11 @@ func (l *Limits) Pod(spec *corev1.PodSpec) []Finding {
 		// Only a value that is filled in can make a stored pod or template invalid.
 		findings = l.appendInvalid(findings, spec)
 	}
+	var p pair
 	for i := range l.pod {
-		p := l.pod[i].fill.pod(spec)
+		if i == 0 || l.pod[i].rule.Resource != l.pod[i-1].rule.Resource {
+			p = l.pod[i].fill.pod(spec)
+		}
 		findings = l.pod[i].append(findings, &p, "")
 	}
 	return findings
@@ -37,8 +40,11 @@ func (l *Limits) appendContainer(findings []Finding, c *corev1.Container, kind s
 	for i := range l.fills {
 		findings = l.fills[i].appendChanges(findings, c, kind)
 	}
+	var p pair
 	for i := range l.container {
-		p := l.container[i].fill.resolve(&c.Resources)
+		if i == 0 || l.container[i].rule.Resource != l.container[i-1].rule.Resource {
+			p = l.container[i].fill.resolve(&c.Resources)
+		}
 		findings = l.container[i].append(findings, &p, c.Name)
 	}
 	return findings

@@ -18,118 +18,153 @@ import (
 // priority contradict each other, the cap stays and the floor goes.
 var boundOrder = []check.Bound{check.Max, check.Min, check.Default, check.DefaultRequest, check.MaxLimitRequestRatio}
 
-// claim is what one policy asks for one bound.
+// claim is one bound that a policy asks for.
 type claim struct {
-	policy string
-	value  resource.Quantity
+	rule     check.Rule
+	value    resource.Quantity
+	policy   string
+	priority int32
+}
+
+// holding is a bound in force, with the policies that ask for this very value, the first in rank first.
+type holding struct {
+	value    resource.Quantity
+	policies []string
 }
 
 // limits is a LimitRange in the making.
 type limits struct {
-	items  map[corev1.LimitType]*corev1.LimitRangeItem
-	origin map[check.Rule]claim
-	lost   []Lost
+	items map[corev1.LimitType]corev1.LimitRangeItem
+	held  map[check.Rule]*holding
+	lost  []Lost
 }
 
-// mergeLimits takes policies in the order of their rank. A bound is accepted if nobody of higher rank has
-// set it and the API server would take it beside what is accepted already; else it is lost, and said so.
+// mergeLimits accepts the claims of all policies in the order of their rank. A claim is accepted if no claim
+// to the same bound is, and the API server would take it beside what is accepted already. It is lost only if
+// that still holds in the end: what is accepted after it may make room, as a default does for a max that
+// must equal defaultRequest where none is set.
 func mergeLimits(policies []Policy) *limits {
-	out := &limits{items: map[corev1.LimitType]*corev1.LimitRangeItem{}, origin: map[check.Rule]claim{}}
-	for len(policies) > 0 {
-		peers := 1
-		for peers < len(policies) && policies[peers].Priority == policies[0].Priority {
-			peers++
-		}
-		out.addPeers(policies[:peers])
-		policies = policies[peers:]
+	out := &limits{items: map[corev1.LimitType]corev1.LimitRangeItem{}, held: map[check.Rule]*holding{}}
+	pending := ranked(policies)
+	for before := -1; len(pending) != before; {
+		before = len(pending)
+		pending = slices.DeleteFunc(pending, out.accept)
+	}
+	for _, c := range pending {
+		out.lose(c)
 	}
 	return out
 }
 
-// addPeers adds the bounds of policies of equal priority, the strictest claim on each first.
-func (l *limits) addPeers(peers []Policy) {
-	claims := map[check.Rule][]claim{}
-	for _, policy := range peers {
+// ranked lists all claims: higher priority first, and of equal priority bound by bound, the stricter first.
+func ranked(policies []Policy) []claim {
+	var out []claim
+	for _, policy := range policies {
 		for i := range policy.Limits {
-			for rule, value := range bounds(&policy.Limits[i]) {
-				claims[rule] = append(claims[rule], claim{policy: policy.Name, value: value})
+			item := &policy.Limits[i]
+			for _, bound := range boundOrder {
+				for name, value := range *list(item, bound) {
+					rule := check.Rule{Type: item.Type, Bound: bound, Resource: name}
+					out = append(out, claim{rule: rule, value: value, policy: policy.Name, priority: policy.Priority})
+				}
 			}
 		}
 	}
-	for _, rule := range slices.SortedFunc(maps.Keys(claims), compareRules) {
-		all := claims[rule]
-		slices.SortStableFunc(all, func(a, b claim) int { return strictness(rule.Bound, a.value, b.value) })
-		for _, c := range all {
-			l.add(rule, c)
-		}
-	}
+	slices.SortFunc(out, func(a, b claim) int {
+		return cmp.Or(cmp.Compare(b.priority, a.priority), compareRules(a.rule, b.rule),
+			strictness(a.rule.Bound, a.value, b.value), cmp.Compare(a.policy, b.policy))
+	})
+	return out
 }
 
-func (l *limits) add(rule check.Rule, c claim) {
-	if holder, taken := l.origin[rule]; taken {
+// accept reports whether what the claim asks for is in force.
+func (l *limits) accept(c claim) bool {
+	if holder := l.held[c.rule]; holder != nil {
 		if holder.value.Cmp(c.value) != 0 {
-			l.lose(rule, c, holder.policy, holder.value.String())
+			return false
 		}
-		return
+		holder.policies = append(holder.policies, c.policy)
+		return true
 	}
-	item := l.items[rule.Type]
-	if item == nil {
-		item = &corev1.LimitRangeItem{Type: rule.Type}
+	item := l.with(c)
+	if check.Consistent(item) != nil {
+		return false
 	}
-	candidate := item.DeepCopy()
-	setBound(candidate, rule, c.value)
-	if check.Consistent(*candidate) != nil {
-		winner, winning := l.opponent(rule, c)
-		l.lose(rule, c, winner, winning)
-		return
-	}
-	l.items[rule.Type] = candidate
-	l.origin[rule] = c
+	l.items[c.rule.Type] = item
+	l.held[c.rule] = &holding{value: c.value, policies: []string{c.policy}}
+	return true
 }
 
-// opponent finds the accepted bound that leaves no room for the claim.
-func (l *limits) opponent(rule check.Rule, c claim) (policy, winning string) {
-	for _, bound := range boundOrder {
-		other := check.Rule{Type: rule.Type, Bound: bound, Resource: rule.Resource}
-		holder, ok := l.origin[other]
-		if !ok {
+// with is the claim's item with the claim in it.
+func (l *limits) with(c claim) corev1.LimitRangeItem {
+	held := l.items[c.rule.Type]
+	item := *held.DeepCopy()
+	item.Type = c.rule.Type
+	at := list(&item, c.rule.Bound)
+	if *at == nil {
+		*at = corev1.ResourceList{}
+	}
+	(*at)[c.rule.Resource] = c.value
+	return item
+}
+
+// lose says to whom the claim is lost.
+func (l *limits) lose(c claim) {
+	winner, winning := l.held[c.rule], ""
+	if winner != nil {
+		winning = winner.value.String()
+	} else {
+		bound := l.opponent(c)
+		winner = l.held[bound]
+		winning = string(bound.Bound) + "[" + string(bound.Resource) + "]=" + winner.value.String()
+	}
+	l.lost = append(l.lost, Lost{
+		Policy: c.policy, Winner: winner.policies[0], Field: c.rule.String(), Value: c.value.String(), Winning: winning,
+	})
+}
+
+// opponent finds a bound in force that leaves no room for the claim: it leaves out, one by one, all those
+// that the contradiction does not need, and names one of the rest.
+func (l *limits) opponent(c claim) check.Rule {
+	item := l.with(c)
+	var last, needed check.Rule
+	for _, bound := range slices.Backward(boundOrder) {
+		rule := check.Rule{Type: c.rule.Type, Bound: bound, Resource: c.rule.Resource}
+		holder := l.held[rule]
+		if holder == nil {
 			continue
 		}
-		policy, winning = holder.policy, string(bound)+"["+string(rule.Resource)+"]="+holder.value.String()
-		pair := corev1.LimitRangeItem{Type: rule.Type}
-		setBound(&pair, other, holder.value)
-		setBound(&pair, rule, c.value)
-		if check.Consistent(pair) != nil {
-			return policy, winning
+		last = rule
+		delete(*list(&item, bound), rule.Resource)
+		if check.Consistent(item) == nil {
+			(*list(&item, bound))[rule.Resource] = holder.value
+			needed = rule
 		}
 	}
-	return policy, winning
-}
-
-func (l *limits) lose(rule check.Rule, c claim, winner, winning string) {
-	l.lost = append(l.lost, Lost{Policy: c.policy, Winner: winner, Field: rule.String(), Value: c.value.String(), Winning: winning})
+	// A claim's item is not valid without storage, so that its last bound never seems to be needed.
+	return cmp.Or(needed, last)
 }
 
 func (l *limits) list() []corev1.LimitRangeItem {
 	var out []corev1.LimitRangeItem
 	for _, limitType := range slices.Sorted(maps.Keys(l.items)) {
-		out = append(out, *l.items[limitType])
+		out = append(out, l.items[limitType])
 	}
 	return out
 }
 
-// origins names the policy behind every bound, those included that the API server derives: default from
+// origins names the policies behind every bound, those included that the API server derives: default from
 // max, defaultRequest from default, then from min.
-func (l *limits) origins() map[check.Rule]string {
-	out := make(map[check.Rule]string, len(l.origin))
-	for rule, c := range l.origin {
-		out[rule] = c.policy
+func (l *limits) origins() map[check.Rule][]string {
+	out := make(map[check.Rule][]string, len(l.held))
+	for rule, holder := range l.held {
+		out[rule] = holder.policies
 	}
 	derive := func(to, from check.Bound) {
-		for rule := range maps.Clone(out) {
+		for rule, policies := range maps.Clone(out) {
 			derived := check.Rule{Type: rule.Type, Bound: to, Resource: rule.Resource}
 			if _, set := out[derived]; !set && rule.Bound == from && rule.Type == corev1.LimitTypeContainer {
-				out[derived] = out[rule]
+				out[derived] = policies
 			}
 		}
 	}
@@ -139,25 +174,12 @@ func (l *limits) origins() map[check.Rule]string {
 	return out
 }
 
-// compareRules orders storage before other resources, since a claim's item must hold it to be valid.
 func compareRules(a, b check.Rule) int {
 	return cmp.Or(
 		cmp.Compare(a.Type, b.Type),
-		-compareBool(a.Resource == corev1.ResourceStorage, b.Resource == corev1.ResourceStorage),
 		cmp.Compare(a.Resource, b.Resource),
 		cmp.Compare(slices.Index(boundOrder, a.Bound), slices.Index(boundOrder, b.Bound)),
 	)
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	default:
-		return -1
-	}
 }
 
 // strictness orders the stricter value first: the larger floor, the smaller of everything else.
@@ -166,24 +188,6 @@ func strictness(bound check.Bound, a, b resource.Quantity) int {
 		return b.Cmp(a)
 	}
 	return a.Cmp(b)
-}
-
-func bounds(item *corev1.LimitRangeItem) map[check.Rule]resource.Quantity {
-	out := map[check.Rule]resource.Quantity{}
-	for _, bound := range boundOrder {
-		for name, value := range *list(item, bound) {
-			out[check.Rule{Type: item.Type, Bound: bound, Resource: name}] = value
-		}
-	}
-	return out
-}
-
-func setBound(item *corev1.LimitRangeItem, rule check.Rule, value resource.Quantity) {
-	at := list(item, rule.Bound)
-	if *at == nil {
-		*at = corev1.ResourceList{}
-	}
-	(*at)[rule.Resource] = value
 }
 
 func list(item *corev1.LimitRangeItem, bound check.Bound) *corev1.ResourceList {

@@ -13,8 +13,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/fairlead/fairlead/api/v1alpha1"
 )
 
 // scopeSet is what makes two quotas one: the scopes and the selector, in a canonical order.
@@ -59,28 +57,29 @@ func (s scopeSet) spec() corev1.ResourceQuotaSpec {
 	return out
 }
 
+// QuotaName is the name of the ResourceQuota that the policy has a part in; empty where it sets none.
+func (p *Policy) QuotaName() string {
+	if p.Quota == nil {
+		return ""
+	}
+	return scopesOf(p.Quota).name()
+}
+
 // mergeQuotas merges per distinct scope set. Quantities of a quota do not depend on each other, so the
 // first in rank wins each; of equal priority the smaller.
 func mergeQuotas(namespace string, policies []Policy) ([]*corev1.ResourceQuota, []Lost) {
-	sets := map[string]scopeSet{}
+	sharing := map[string][]Policy{}
 	for _, policy := range policies {
-		if policy.Quota != nil {
-			scopes := scopesOf(policy.Quota)
-			sets[scopes.name()] = scopes
+		if name := policy.QuotaName(); name != "" {
+			sharing[name] = append(sharing[name], policy)
 		}
 	}
 	var quotas []*corev1.ResourceQuota
 	var lost []Lost
-	for _, name := range slices.Sorted(maps.Keys(sets)) {
-		sharing := slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool {
-			return p.Quota == nil || scopesOf(p.Quota).name() != name
-		})
-		spec := sets[name].spec()
-		lost = append(lost, mergeHard(sharing, spec.Hard)...)
-		quotas = append(quotas, &corev1.ResourceQuota{
-			ObjectMeta: meta(namespace, name, owners(sharing, func(Policy) bool { return true })),
-			Spec:       spec,
-		})
+	for _, name := range slices.Sorted(maps.Keys(sharing)) {
+		spec := scopesOf(sharing[name][0].Quota).spec()
+		lost = append(lost, mergeHard(sharing[name], spec.Hard)...)
+		quotas = append(quotas, &corev1.ResourceQuota{ObjectMeta: meta(namespace, name, sharing[name]), Spec: spec})
 	}
 	return quotas, lost
 }
@@ -109,23 +108,4 @@ func mergeHard(policies []Policy, hard corev1.ResourceList) []Lost {
 		}
 	}
 	return lost
-}
-
-func parseQuota(in *v1alpha1.Quota) (*corev1.ResourceQuotaSpec, error) {
-	if in == nil {
-		return nil, nil
-	}
-	hard, err := parseAmounts(in.Hard)
-	if err != nil {
-		return nil, fmt.Errorf("hard%w", err)
-	}
-	out := &corev1.ResourceQuotaSpec{Hard: hard, Scopes: in.Scopes}
-	if in.ScopeSelector != nil {
-		out.ScopeSelector = &corev1.ScopeSelector{}
-		for _, term := range in.ScopeSelector.MatchExpressions {
-			out.ScopeSelector.MatchExpressions = append(out.ScopeSelector.MatchExpressions,
-				corev1.ScopedResourceSelectorRequirement{ScopeName: term.ScopeName, Operator: term.Operator, Values: term.Values})
-		}
-	}
-	return out, nil
 }

@@ -1,0 +1,120 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testutil
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Request is one request that was answered.
+type Request struct {
+	Method string
+	// Path is the path of the object: for a creation that of the collection, with the name added.
+	Path   string
+	DryRun bool
+	Watch  bool
+	// Initial is true for a list, and for a watch that begins with one.
+	Initial bool
+	Body   string
+	// Code is the HTTP status, 0 where there was no answer.
+	Code int
+}
+
+// Write reports whether the request was meant to change something.
+func (r Request) Write() bool { return r.Method != http.MethodGet && !r.DryRun }
+
+// Done reports whether the API server did as asked.
+func (r Request) Done() bool { return r.Code >= 200 && r.Code < 300 }
+
+// Requests keeps all requests of a client. Wrap it round the client's transport.
+type Requests struct {
+	mu  sync.Mutex
+	all []Request
+}
+
+// Wrap is for rest.Config.Wrap.
+func (r *Requests) Wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		seen, err := describe(req)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := next.RoundTrip(req)
+		if resp != nil {
+			seen.Code = resp.StatusCode
+		}
+		r.mu.Lock()
+		r.all = append(r.all, seen)
+		r.mu.Unlock()
+		return resp, err
+	})
+}
+
+// Select lists the requests that match, the oldest first.
+func (r *Requests) Select(match func(Request) bool) []Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Request
+	for _, req := range r.all {
+		if match(req) {
+			out = append(out, req)
+		}
+	}
+	return out
+}
+
+// Writes lists the requests that were meant to change something below a path.
+func (r *Requests) Writes(path string) []Request {
+	return r.Select(func(req Request) bool { return req.Write() && strings.Contains(req.Path, path) })
+}
+
+// To lists all requests for one object, watches aside.
+func (r *Requests) To(path string) []Request {
+	return r.Select(func(req Request) bool { return !req.Watch && req.Path == path })
+}
+
+// Forget starts anew.
+func (r *Requests) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = nil
+}
+
+func describe(req *http.Request) (Request, error) {
+	query := req.URL.Query()
+	seen := Request{
+		Method: req.Method, Path: req.URL.Path,
+		DryRun: slices.Contains(query["dryRun"], "All"), Watch: query.Get("watch") == "true",
+	}
+	seen.Initial = req.Method == http.MethodGet && (query.Get("sendInitialEvents") == "true" || query.Get("limit") != "")
+	if req.Body == nil || req.Method == http.MethodGet {
+		return seen, nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return seen, err
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	seen.Body = string(body)
+	var object struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	if req.Method == http.MethodPost && json.Unmarshal(body, &object) == nil {
+		seen.Path += "/" + object.Metadata.Name
+	}
+	return seen, nil
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
