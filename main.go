@@ -91,6 +91,8 @@ func parse(args []string, out io.Writer) (setup.Options, zap.Options, error) {
 		return options, logging, fmt.Errorf("unknown command %q; see fairlead --help", flags.Arg(0))
 	case options.Workers < 1:
 		return options, logging, fmt.Errorf("--workers is %d; it must be at least 1", options.Workers)
+	case *qps == 0:
+		return options, logging, errors.New("--kube-api-qps is 0; it must be positive, or negative for no bound")
 	case options.LeaseDuration < time.Second:
 		return options, logging, fmt.Errorf("--lease-duration is %s; it must be at least 1s", options.LeaseDuration)
 	}

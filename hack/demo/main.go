@@ -17,9 +17,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/fairlead/fairlead/controllers/setup"
 	"github.com/fairlead/fairlead/test/controlplane"
@@ -44,6 +46,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // The libraries' own words would stand between the lines.
 	if err := d.run(ctx); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()

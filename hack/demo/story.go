@@ -156,14 +156,23 @@ func (d *demo) tellRepair(ctx context.Context, namespace string, start time.Time
 		return err
 	}
 	for _, r := range repairsOf(found, object) {
-		if r.Field == "" {
-			d.say("%s: deleted by %s (a deletion leaves no trace of who)", object, r.Manager)
-		} else {
-			d.say("%s: %s was changed from %q to %q by %s", object, r.Field, r.Want, r.Found, r.Manager)
-		}
+		d.say("%s: %s", object, changeText(r))
 	}
 	d.say("  right again %.1f ms after the event of the change", float64(took.Microseconds())/1000)
 	return nil
+}
+
+func changeText(r v1alpha1.RepairRecord) string {
+	switch {
+	case r.Field == "":
+		return "deleted by " + r.Manager + " (a deletion leaves no trace of who)"
+	case r.Found == "":
+		return fmt.Sprintf("%s was removed by %s (was %s)", r.Field, r.Manager, r.Want)
+	case r.Want == "":
+		return fmt.Sprintf("%s=%s was added by %s", r.Field, r.Found, r.Manager)
+	default:
+		return fmt.Sprintf("%s was changed from %s to %s by %s", r.Field, r.Want, r.Found, r.Manager)
+	}
 }
 
 func repairsOf(p *v1alpha1.LimitPolicy, object string) []v1alpha1.RepairRecord {

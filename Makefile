@@ -1,0 +1,191 @@
+# Copyright The Fairlead Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Image that docker-build makes and deploy installs.
+IMG ?= fairlead:dev
+CONTAINER_TOOL ?= docker
+# Cluster that install, deploy and run work on; the default is that of controlplane-up.
+KUBECONFIG ?= $(CURDIR)/.run/kubeconfig
+KUBECTL ?= $(shell command -v kubectl || echo "$$(hack/kubernetes/build.sh)/kubectl")
+# Kubernetes release that the target kubernetes builds; empty means $KUBEBUILDER_ASSETS, or the newest.
+KUBERNETES_VERSION ?=
+# Oldest release that is supported. Empty leaves out its part of the tests.
+KUBERNETES_OLDEST ?= v1.30.14
+# Race detector of the tests; empty switches it off where there is no C compiler.
+RACE ?= -race
+TESTFLAGS ?=
+FUZZTIME ?= 30s
+BENCHFLAGS ?=
+DEMOFLAGS ?=
+RUNFLAGS ?=
+
+PROGRESS := hack/progress.sh
+TOOLS := bin/controller-gen bin/kustomize bin/crd-ref-docs
+LINT := bin/golangci-lint
+# Modules of their own: their dependencies are none of the operator's.
+NESTED := test/oracle
+
+install uninstall deploy undeploy run: export KUBECONFIG := $(KUBECONFIG)
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*##"; print "Usage: make <target> [NAME=value]"} \
+	  /^[a-zA-Z_-]+:.*##/ {printf "  %-20s%s\n", $$1, $$2} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)}' Makefile
+
+.PHONY: demo
+demo: kubernetes ## Tell what Fairlead does on a real API server; KEEP=1 leaves it running.
+	@$(PROGRESS) "compiling the demo" go build -o bin/demo ./hack/demo
+	@bin/demo $(if $(KEEP),--keep) $(DEMOFLAGS)
+
+.PHONY: test
+test: compiler kubernetes ## Run all tests, on the newest and the oldest Kubernetes; does all set-up.
+	@$(PROGRESS) "vet" go vet ./...
+	@$(PROGRESS) "compiling the tests" go test $(RACE) -exec true ./... >/dev/null
+	@$(PROGRESS) "tests" go test $(RACE) -p 1 -timeout 40m $(TESTFLAGS) ./...
+	@for module in $(NESTED); do \
+	  $(PROGRESS) "vet $$module" go -C $$module vet ./...; \
+	  $(PROGRESS) "tests of $$module" go -C $$module test -timeout 40m $(TESTFLAGS) ./...; \
+	done
+	@if [[ -n "$(KUBERNETES_OLDEST)" ]]; then \
+	  hack/kubernetes/build.sh $(KUBERNETES_OLDEST) >/dev/null; \
+	  FAIRLEAD_KUBERNETES=$(KUBERNETES_OLDEST) $(PROGRESS) "drift matrix on Kubernetes $(KUBERNETES_OLDEST)" \
+	    go test $(RACE) -count=1 -timeout 20m ./controllers/internal/apply -run TestDriftMatrix; \
+	fi
+
+.PHONY: compiler
+compiler:
+	@if [[ -n "$(RACE)" ]] && ! command -v "$$(go env CC)" >/dev/null; then \
+	  echo "The race detector needs a C compiler, and there is no $$(go env CC) here." >&2; \
+	  echo "Install one (Debian: apt-get install gcc libc6-dev), or run the tests without it: make test RACE=" >&2; \
+	  exit 1; \
+	fi
+
+##@ Measure
+
+.PHONY: bench
+bench: kubernetes ## Measure on a real API server: a table and JSON lines; BENCHFLAGS=--help tells more.
+	@$(PROGRESS) "compiling the bench" go build -o bin/bench ./test/bench
+	@bin/bench $(BENCHFLAGS)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each.
+	@hack/fuzz.sh $(FUZZTIME) . $(NESTED)
+
+##@ Develop
+
+.PHONY: build
+build: ## Compile the operator to bin/fairlead.
+	@CGO_ENABLED=0 $(PROGRESS) "compiling the operator" go build -trimpath -o bin/fairlead .
+
+.PHONY: run
+run: build ## Run the operator in the foreground against KUBECONFIG; after install.
+	@[[ -e "$$KUBECONFIG" ]] || { echo "no $$KUBECONFIG: run \"make controlplane-up install\" first, or set KUBECONFIG" >&2; exit 1; }
+	@bin/fairlead manager $(RUNFLAGS)
+
+.PHONY: fmt
+fmt: ## Format the Go files.
+	@gofmt -l -w api controllers hack main.go test
+
+.PHONY: lint
+lint: $(LINT) ## Check style, and which package imports which.
+	@$(PROGRESS) "lint" $(LINT) run ./...
+	@for module in $(NESTED); do \
+	  (cd $$module && $(CURDIR)/$(PROGRESS) "lint $$module" $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+.PHONY: generate
+generate: bin/controller-gen ## Generate the deep copies of the API types.
+	@bin/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: bin/controller-gen ## Generate the custom resource definitions.
+	@bin/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+
+.PHONY: docs
+docs: bin/crd-ref-docs ## Generate docs/reference/api.md.
+	@mkdir -p docs/reference
+	@bin/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/crd-ref-docs.yaml \
+	  --renderer=markdown --output-path=docs/reference/api.md
+# The renderer garbles the underlying type of a named map.
+	@sed -i -E 's/_\[(\w+)\](\w+)\]\(#[^)]*\)_$$/_map of \1 to [\2](#\L\2\E)_/' docs/reference/api.md
+
+.PHONY: verify
+verify: $(TOOLS) ## Regenerate everything and fail on a difference.
+	@hack/verify.sh
+
+.PHONY: clean
+clean: ## Remove what was built; the control plane and the cache stay.
+	@rm -rf bin dist
+
+##@ Control plane on this machine
+
+.PHONY: kubernetes
+kubernetes: ## Build the Kubernetes binaries into the cache; KUBERNETES_VERSION=v1.30.14 picks a release.
+	@hack/kubernetes/build.sh $(KUBERNETES_VERSION) >/dev/null
+
+.PHONY: controlplane-up
+controlplane-up: kubernetes bin/controlplane ## Start etcd, kube-apiserver, kube-controller-manager; kubeconfig in .run.
+	@bin/controlplane up
+
+.PHONY: controlplane-down
+controlplane-down: bin/controlplane ## Stop them and remove their data.
+	@bin/controlplane down
+
+.PHONY: controlplane-status
+controlplane-status: bin/controlplane ## Say what runs.
+	@bin/controlplane status
+
+##@ Cluster of KUBECONFIG
+
+.PHONY: install
+install: bin/kustomize ## Install the custom resource definitions.
+	@bin/kustomize build config/crd | $(KUBECTL) apply --server-side -f -
+	@$(KUBECTL) wait --for=condition=Established --timeout=1m crd/limitpolicies.fleet.fairlead.io
+
+.PHONY: uninstall
+uninstall: bin/kustomize ## Remove the definitions and with them all custom resources; undeploy comes first.
+	@bin/kustomize build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: deploy
+deploy: bin/kustomize ## Install everything, with the operator from IMG.
+	@rm -rf dist/deploy && mkdir -p dist/deploy
+	@cd dist/deploy && printf 'resources: [../../config/default]\n' >kustomization.yaml && \
+	  $(CURDIR)/bin/kustomize edit set image controller=$(IMG)
+	@bin/kustomize build dist/deploy | $(KUBECTL) apply --server-side -f -
+	@$(KUBECTL) -n fairlead-system rollout status deployment/fairlead-controller-manager --timeout=5m
+
+.PHONY: undeploy
+undeploy: bin/kustomize ## Remove the custom resources, wait for what they made to go, then remove the rest; FORCE=1 without an operator.
+	@KUBECTL="$(KUBECTL)" FORCE="$(FORCE)" hack/undeploy.sh bin/kustomize
+
+##@ Image
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG.
+	@$(CONTAINER_TOOL) build -t $(IMG) .
+
+# Tools. Each is built from a module of its own, which pins its version.
+
+package-controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen
+package-kustomize := sigs.k8s.io/kustomize/kustomize/v5
+package-crd-ref-docs := github.com/elastic/crd-ref-docs
+
+$(TOOLS): bin/%: hack/tools/go.mod hack/tools/go.sum
+	@CGO_ENABLED=0 $(PROGRESS) "building $*" go build -C hack/tools -trimpath -o $(CURDIR)/$@ $(package-$*)
+
+$(LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
+	@CGO_ENABLED=0 $(PROGRESS) "building golangci-lint" go build -C hack/tools/golangci-lint -trimpath \
+	  -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# Go knows best whether it has to be built again.
+.PHONY: bin/controlplane
+bin/controlplane:
+	@go build -o $@ ./hack/controlplane
