@@ -7,6 +7,7 @@ package operator
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -176,6 +177,23 @@ func (p *Process) Metrics(ctx context.Context) (Metrics, error) {
 		}
 	}
 	return out, nil
+}
+
+// ScrapeSecurely reads the figures of an operator with --metrics-secure as a client with a bearer token, and gives the
+// HTTP status. The certificate is the operator's own, so it is not checked.
+func (p *Process) ScrapeSecurely(ctx context.Context, token string) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.metrics+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return 0, fmt.Errorf("read the operator's metrics: %w", err)
+	}
+	return response.StatusCode, response.Body.Close()
 }
 
 // WaitMetric waits until the figures are as asked.
