@@ -32,7 +32,7 @@ for target in "${targets[@]}"; do
   hack/progress.sh "$function" go -C "$module" test -run '^$' -fuzz "^$function\$" -fuzztime "$fuzztime" "./$package" || failed+=("$function")
 done
 if ((${#failed[@]} > 0)); then
-  echo "failed: ${failed[*]}; the input that failed is in testdata/fuzz beside the test" >&2
+  echo "failed: ${failed[*]}; an input that made one fail is kept in testdata/fuzz beside it" >&2
   exit 1
 fi
 echo "${#targets[@]} fuzz targets found nothing"

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -46,11 +47,13 @@ func run(m *testing.M) (code int, err error) {
 	if _, err := envtest.InstallCRDs(cp.Config(), crds); err != nil {
 		return 0, fmt.Errorf("install CRDs: %w", err)
 	}
+	cfg := cp.Config()
+	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return 0, err
 	}
-	if server, err = client.New(cp.Config(), client.Options{Scheme: scheme}); err != nil {
+	if server, err = client.New(cfg, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}

@@ -163,7 +163,14 @@ func (r *policyReconciler) tellDrift(policy *v1alpha1.LimitPolicy) {
 	if !drift.Repaired {
 		kind, reason, action = corev1.EventTypeWarning, eventFound, actionReport
 	}
-	r.events.Eventf(policy, nil, kind, reason, action, "%s", cut(driftText(drift, more)))
+	r.events.Eventf(policy, object(drift.Ref), kind, reason, action, "%s", cut(driftText(drift, more)))
+}
+
+// object is what an event relates to: events of different objects are told apart by it.
+func object(ref apply.Ref) *metav1.PartialObjectMetadata {
+	out := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}}
+	out.SetGroupVersionKind(ref.GroupVersionKind)
+	return out
 }
 
 // driftText says what was changed by whom, and what became of it.

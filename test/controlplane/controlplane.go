@@ -19,6 +19,7 @@ import (
 // Component is one process of a control plane, by the name of its binary.
 type Component string
 
+// The components that a control plane has.
 const (
 	Etcd              Component = "etcd"
 	APIServer         Component = "kube-apiserver"
@@ -91,7 +92,10 @@ func Open(dir string) (*ControlPlane, error) {
 		return nil, err
 	}
 	cp := &ControlPlane{opts: Options{Dir: dir, Detached: true}}
-	return cp, cp.load()
+	if err := cp.load(); err != nil {
+		return nil, err
+	}
+	return cp, nil
 }
 
 // Config returns a new client configuration for the administrator, without a client-side rate limit.

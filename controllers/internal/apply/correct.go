@@ -220,7 +220,9 @@ func (j *job) recreate(ctx context.Context, live *Object, have fields, g goal) (
 		return false, err
 	}
 	j.result.Writes++
+	j.entry.removing(true)
 	if err := j.engine.remove(ctx, j.cache.Kind, j.want.ref, live); apierrors.IsConflict(err) {
+		j.entry.removing(false)
 		_, err := j.fetch(ctx)
 		return false, err
 	} else if err != nil && !apierrors.IsNotFound(err) {

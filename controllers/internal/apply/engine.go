@@ -4,6 +4,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,8 @@ type Config struct {
 	Kinds []Kind
 	// Recorder may be nil.
 	Recorder Recorder
+	// RequestTimeout bounds one request, waits that the API server asks for included; 0 means 15 seconds.
+	RequestTimeout time.Duration
 }
 
 // Engine makes the cluster equal to desired sets. It is safe for concurrent use with distinct set keys.
@@ -117,6 +120,7 @@ type Engine struct {
 	client   dynamic.Interface
 	scheme   *runtime.Scheme
 	recorder Recorder
+	timeout  time.Duration
 	caches   map[schema.GroupVersionKind]*kindCache
 
 	mu      sync.RWMutex
@@ -130,6 +134,7 @@ func New(cfg Config) (*Engine, error) {
 		client:   cfg.Client,
 		scheme:   cfg.Scheme,
 		recorder: cfg.Recorder,
+		timeout:  cmp.Or(cfg.RequestTimeout, requestTimeout),
 		caches:   map[schema.GroupVersionKind]*kindCache{},
 		entries:  map[Ref]*entry{},
 		bySet:    map[string]map[Ref]struct{}{},

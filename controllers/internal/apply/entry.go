@@ -37,7 +37,7 @@ type entry struct {
 	writtenAt time.Time
 	// deleted is the UID that is known to be gone or going: a cache that still shows it alive is stale.
 	deleted types.UID
-	// removed is true where deleted is our own work, pruned where it is no longer desired.
+	// removed is true from when we asked for a deletion on, pruned where the object is no longer desired.
 	removed, pruned bool
 
 	// driftSince is when the first event came that differs from expected; zero while in force. driftVersion is
@@ -134,7 +134,7 @@ func (n *entry) learn(hash string, live *Object, tree fields) error {
 	if bytes.Equal(expected, live.content) {
 		n.expected, n.version = live.content, live.ResourceVersion
 	}
-	n.tolerated, n.met = nil, false
+	n.tolerated, n.met, n.removed, n.pruned = nil, false, false, false
 	if n.refused == hash {
 		n.refused, n.refusedWhy = "", ""
 	}
@@ -213,7 +213,7 @@ func (n *entry) gone(last *Object) {
 	defer n.mu.Unlock()
 	n.written, n.met = nil, false
 	if last != nil {
-		n.deleted, n.removed = last.UID, false
+		n.deleted = last.UID
 	}
 }
 
@@ -224,6 +224,13 @@ func (n *entry) remove(last *Object, pruned bool) {
 	defer n.mu.Unlock()
 	n.written, n.met = nil, false
 	n.deleted, n.removed, n.pruned, n.unsettled = last.UID, true, pruned, true
+}
+
+// removing notes that we ask for a deletion, so that it is not told as somebody else's even if the answer is lost.
+func (n *entry) removing(asked bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.removed = asked
 }
 
 // finished reports whether an object that went is one that we pruned: nothing of it needs to be remembered.

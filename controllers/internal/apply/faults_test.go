@@ -35,14 +35,10 @@ func TestFaults(t *testing.T) {
 	for name, fault := range kindsOfFaults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			times := 2
-			if name == "hangs" {
-				times = 1 // Each takes as long as the client's patience.
-			}
 			namespace := testutil.Namespace(t, cluster.Config(t), "fault")
-			o := startOperator(t, operatorOptions{kinds: []Kind{configMaps, quotas}, name: t.Name()})
+			o := startOperator(t, operatorOptions{kinds: []Kind{configMaps, quotas}, name: t.Name(), timeout: time.Second})
 			strike := func(method string, ref Ref) {
-				o.faults.Inject(times, toObject(method, o.path(ref)), fault)
+				o.faults.Inject(2, toObject(method, o.path(ref)), fault)
 			}
 			f := &faulty{operator: o, t: t, key: "fault/" + name, namespace: namespace, strike: strike}
 			f.creation()
@@ -124,9 +120,7 @@ func (f *faulty) recreation() {
 	ref := f.ref(quota)
 	f.applied(f.key, quota)
 	f.strike(http.MethodDelete, ref)
-	f.faults.Inject(1, func(req *http.Request) bool {
-		return toObject(http.MethodPost, f.path(ref))(req) && req.URL.Query().Get("dryRun") == ""
-	}, testutil.Answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, 0))
+	f.faults.Inject(1, toObject(http.MethodPost, f.path(ref)), testutil.Answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, 0))
 	from := f.now(f.key)
 	f.applied(f.key, other)
 	for _, r := range f.runs(f.key, from) {
@@ -200,7 +194,7 @@ func TestDroppedWatches(t *testing.T) {
 			}
 			var down atomic.Bool
 			down.Store(true)
-			o.faults.Inject(1<<20, func(req *http.Request) bool { return down.Load() && req.Method == http.MethodGet }, testutil.Refuse)
+			o.faults.Inject(1<<20, func(r testutil.Request) bool { return down.Load() && r.Method == http.MethodGet }, testutil.Refuse)
 			if o.faults.CutWatches() == 0 {
 				t.Fatal("there was no watch to cut")
 			}
@@ -252,9 +246,7 @@ func TestRelist(t *testing.T) {
 
 // expire breaks the watches, and answers the next ones that their version is too old.
 func (o *operator) expire() {
-	watches := func(req *http.Request) bool {
-		return req.URL.Query().Get("watch") == "true" && req.URL.Query().Get("sendInitialEvents") == ""
-	}
+	watches := func(r testutil.Request) bool { return r.Watch && !r.Initial }
 	o.faults.Inject(len(o.engine.caches), watches, testutil.Answer(http.StatusGone, metav1.StatusReasonExpired, 0))
 	o.faults.CutWatches()
 }

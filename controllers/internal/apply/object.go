@@ -127,7 +127,9 @@ func ownMetadata(meta fields) fields {
 				kept[key] = value
 			}
 		}
-		out["annotations"] = kept
+		if len(kept) > 0 {
+			out["annotations"] = kept
+		}
 	}
 	return out
 }

@@ -65,6 +65,8 @@ type operator struct {
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 	sets  map[string]*declared
 	refs  map[Ref]string
+	// events counts the events of an object that the engine let through.
+	events map[Ref]int
 }
 
 // declared is a set and the history of its runs.
@@ -82,6 +84,8 @@ type operatorOptions struct {
 	config *rest.Config
 	// wrap is put between the client and the API server, closest to the API server.
 	wrap func(*rest.Config)
+	// timeout is that of a request.
+	timeout time.Duration
 	// name tells the goroutines of this operator from others.
 	name string
 }
@@ -94,7 +98,7 @@ func startOperator(tb testing.TB, opts operatorOptions) *operator {
 	o := &operator{
 		tb: tb, foreign: dynamic.NewForConfigOrDie(opts.config),
 		requests: &testutil.Requests{}, served: &testutil.Requests{}, faults: &testutil.Faults{},
-		sets: map[string]*declared{}, refs: map[Ref]string{},
+		sets: map[string]*declared{}, refs: map[Ref]string{}, events: map[Ref]int{},
 	}
 	config := rest.CopyConfig(opts.config)
 	if opts.wrap != nil {
@@ -104,7 +108,7 @@ func startOperator(tb testing.TB, opts operatorOptions) *operator {
 	config.Wrap(o.faults.Wrap)
 	config.Wrap(o.requests.Wrap)
 	var err error
-	if o.engine, err = New(Config{Client: dynamic.NewForConfigOrDie(config), Scheme: scheme.Scheme, Kinds: opts.kinds}); err != nil {
+	if o.engine, err = New(Config{Client: dynamic.NewForConfigOrDie(config), Scheme: scheme.Scheme, Kinds: opts.kinds, RequestTimeout: opts.timeout}); err != nil {
 		tb.Fatal(err)
 	}
 	o.start(opts)
@@ -159,6 +163,7 @@ func (o *operator) request(kind Kind) func(*Object) (reconcile.Request, bool) {
 	return func(obj *Object) (reconcile.Request, bool) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		o.events[kind.ref(obj)]++
 		key, ok := o.refs[kind.ref(obj)]
 		if !ok && obj.set != "" {
 			_, ok = o.sets[obj.set]

@@ -33,31 +33,40 @@ func (e *Engine) prune(ctx context.Context, set Set, desired map[Ref]struct{}, r
 }
 
 func (j *job) prune(ctx context.Context) error {
-	live, err := j.live(ctx)
+	for range maxRounds {
+		live, err := j.live(ctx)
+		if err != nil || !j.prunes(live) {
+			return err
+		}
+		j.result.Writes++
+		err = j.engine.remove(ctx, j.cache.Kind, j.want.ref, live)
+		switch {
+		case err == nil || apierrors.IsNotFound(err):
+			j.entry.remove(live, true)
+			return nil
+		case !apierrors.IsConflict(err):
+			return err
+		}
+		// Perhaps another one has the name by now.
+		if _, err := j.fetch(ctx); err != nil {
+			return err
+		}
+	}
+	return errUnstable
+}
+
+// prunes reports whether there is something of ours to delete.
+func (j *job) prunes(live *Object) bool {
 	switch {
-	case err != nil:
-		return err
 	case live == nil && j.cache.get(j.want.ref.NamespacedName) != nil:
 		// Deleted before; the cache does not show it yet.
-		return nil
+		return false
 	case live == nil || !j.made(live):
 		j.engine.forget(j.set.Key, j.want.ref)
-		return nil
+		return false
 	case live.DeletionTimestamp != nil:
 		j.terminating(live)
-		return nil
+		return false
 	}
-	j.result.Writes++
-	err = j.engine.remove(ctx, j.cache.Kind, j.want.ref, live)
-	switch {
-	case err == nil || apierrors.IsNotFound(err):
-		j.entry.remove(live, true)
-		return nil
-	case apierrors.IsConflict(err):
-		// Replaced under the same name since: the event of the new one decides.
-		_, err := j.fetch(ctx)
-		return err
-	default:
-		return err
-	}
+	return true
 }

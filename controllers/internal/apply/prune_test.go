@@ -181,12 +181,7 @@ func TestNeverOursNeverPruned(t *testing.T) {
 	}
 }
 
-// toObject matches requests of a method for a path, creations included.
-func toObject(method, path string) func(*http.Request) bool {
-	return func(req *http.Request) bool {
-		if req.Method == http.MethodPost {
-			return method == http.MethodPost && strings.HasPrefix(path, req.URL.Path+"/")
-		}
-		return req.Method == method && req.URL.Path == path
-	}
+// toObject matches writes of a method to one object.
+func toObject(method, path string) func(testutil.Request) bool {
+	return func(r testutil.Request) bool { return r.Write() && r.Method == method && r.Path == path }
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/fairlead/fairlead/api/v1alpha1"
 )
 
-// requestTimeout bounds one request, waits that the API server asks for included.
+// requestTimeout is the default of Config.RequestTimeout.
 const requestTimeout = 15 * time.Second
 
 // writeOption changes how a write is sent.
@@ -49,7 +49,7 @@ func (e *Engine) resource(kind Kind, ref Ref) dynamic.ResourceInterface {
 }
 
 func (e *Engine) get(ctx context.Context, kind Kind, ref Ref) (*Object, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	return answer(e.resource(kind, ref).Get(ctx, ref.Name, metav1.GetOptions{}))
 }
@@ -66,7 +66,7 @@ func (e *Engine) create(ctx context.Context, kind Kind, ref Ref, tree fields, ge
 	} else {
 		body.SetName(ref.Name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	return answer(e.resource(kind, ref).Create(ctx, body, options))
 }
@@ -88,7 +88,7 @@ func (e *Engine) patch(ctx context.Context, kind Kind, ref Ref, live *Object, pa
 	if err != nil {
 		return nil, fmt.Errorf("encode patch: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	got, err := answer(e.resource(kind, ref).Patch(ctx, ref.Name, types.MergePatchType, text,
 		metav1.PatchOptions{FieldManager: v1alpha1.ManagedBy, DryRun: how.dryRun()}))
@@ -111,7 +111,7 @@ func otherUID(err error) bool {
 // remove deletes the very object that live is.
 func (e *Engine) remove(ctx context.Context, kind Kind, ref Ref, live *Object) error {
 	background := metav1.DeletePropagationBackground
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	return e.resource(kind, ref).Delete(ctx, ref.Name, metav1.DeleteOptions{
 		Preconditions:     &metav1.Preconditions{UID: &live.UID},

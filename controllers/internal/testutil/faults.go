@@ -28,7 +28,7 @@ type Faults struct {
 }
 
 type armed struct {
-	match func(*http.Request) bool
+	match func(Request) bool
 	times int
 	fault Fault
 }
@@ -39,7 +39,11 @@ var errConnection = errors.New("connection lost (injected)")
 // Wrap is for rest.Config.Wrap.
 func (f *Faults) Wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		if fault := f.take(req); fault != nil {
+		seen, err := describe(req)
+		if err != nil {
+			return nil, err
+		}
+		if fault := f.take(seen); fault != nil {
 			return fault(req, next)
 		}
 		resp, err := next.RoundTrip(req)
@@ -51,7 +55,7 @@ func (f *Faults) Wrap(next http.RoundTripper) http.RoundTripper {
 }
 
 // Inject arms a fault for the next requests that match.
-func (f *Faults) Inject(times int, match func(*http.Request) bool, fault Fault) {
+func (f *Faults) Inject(times int, match func(Request) bool, fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.armed = append(f.armed, &armed{match: match, times: times, fault: fault})
@@ -75,7 +79,7 @@ func (f *Faults) Clear() {
 	f.armed = nil
 }
 
-func (f *Faults) take(req *http.Request) Fault {
+func (f *Faults) take(req Request) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, a := range f.armed {

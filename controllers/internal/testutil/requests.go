@@ -22,7 +22,7 @@ type Request struct {
 	Watch  bool
 	// Initial is true for a list, and for a watch that begins with one.
 	Initial bool
-	Body   string
+	Body    string
 	// Code is the HTTP status, 0 where there was no answer.
 	Code int
 }
