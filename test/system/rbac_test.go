@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/setup"
 	"github.com/fairlead/fairlead/test/operator"
 )
 
@@ -41,6 +42,11 @@ func TestPermissionsAreExactlyWhatIsUsed(t *testing.T) {
 	token, err := suite.plain.CoreV1().ServiceAccounts(operatorNamespace).
 		CreateToken(ctx, account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	// Of another test; the operator has to make its own.
+	err = suite.plain.CoordinationV1().Leases(operatorNamespace).Delete(ctx, setup.LeaseName, metav1.DeleteOptions{})
+	if client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
 	process, err := operator.Start(suite.binary, kubeconfig(t, token.Status.Token), filepath.Join(suite.dir, "rbac.log"),
