@@ -29,7 +29,8 @@ var (
 // TestAcceptedPolicyIsAcceptedLater shows for generated specs that the API server accepts what the operator writes for
 // every policy that the CRD accepts, and that the CRD refuses nothing else but what stricter lists.
 func TestAcceptedPolicyIsAcceptedLater(t *testing.T) {
-	noClasses, err := refused(scopeTerm("VolumeAttributesClass", "Exists").createChildren(t.Context()))
+	classes := spec{"quota": map[string]any{"hard": map[string]any{"persistentvolumeclaims": "1"}, "scopes": []any{"VolumeAttributesClass"}}}
+	noClasses, err := refused(classes.createChildren(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}

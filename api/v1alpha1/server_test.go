@@ -40,7 +40,8 @@ func fromTyped(in v1alpha1.LimitPolicySpec) (spec, error) {
 		return nil, err
 	}
 	var s spec
-	return s, json.Unmarshal(text, &s)
+	err = json.Unmarshal(text, &s)
+	return s, err
 }
 
 func (s spec) String() string {
@@ -97,24 +98,25 @@ func create(ctx context.Context, apiVersion, kind string, meta metav1.ObjectMeta
 
 // refused tells a refusal from acceptance. The error is anything else that a request can end with.
 func refused(err error) (bool, error) {
-	switch {
-	case err == nil:
-		return false, nil
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		return true, nil
-	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all bool
+		var some bool
 		for _, e := range joined.Unwrap() {
 			one, err := refused(e)
 			if err != nil {
 				return false, err
 			}
-			all = all || one
+			some = some || one
 		}
-		return all, nil
+		return some, nil
 	}
-	return false, fmt.Errorf("neither accepted nor refused: %w", err)
+	switch {
+	case err == nil:
+		return false, nil
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+		return true, nil
+	default:
+		return false, fmt.Errorf("neither accepted nor refused: %w", err)
+	}
 }
 
 // wording turns what differs between Kubernetes releases into one form: before a rule's message stands the value in

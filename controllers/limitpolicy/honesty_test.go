@@ -45,7 +45,6 @@ func TestReadyIsNeverAhead(t *testing.T) {
 	unready, ready := 0, 0
 	for _, p := range seen() {
 		honest(t, p)
-		t.Logf("%+v", p.Status)
 		if condition(p, v1alpha1.ConditionReady) != "True/Enforced" {
 			unready++
 			continue

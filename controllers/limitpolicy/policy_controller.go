@@ -64,6 +64,8 @@ type voice struct {
 	// at is when a status or an event was last written, version that of the last status written.
 	at      time.Time
 	version string
+	// warm is true once all was known of the policy, or its status needed another word before that.
+	warm bool
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -84,9 +86,7 @@ func (r *policyReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	// While the ledger fills after a start, a status from before that speaks of this spec stands: another one
-	// would only flap.
-	if found.unreported > 0 && policy.Status.ObservedGeneration == policy.Generation && time.Since(r.began()) < warmUp {
+	if !r.warm(policy, found) {
 		return ctrl.Result{RequeueAfter: statusInterval}, nil
 	}
 	if found.known {
@@ -236,11 +236,25 @@ func (r *policyReconciler) wait(policy *v1alpha1.LimitPolicy) time.Duration {
 	return wait
 }
 
+// warm is false while the ledger fills after a start and a status from before speaks of this spec: that
+// stands, since another one would only flap.
+func (r *policyReconciler) warm(policy *v1alpha1.LimitPolicy, found *evidence) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.voices[policy.Name]
+	if !last.warm && found.unreported > 0 && policy.Status.ObservedGeneration == policy.Generation && time.Since(r.began()) < warmUp {
+		return false
+	}
+	last.warm = true
+	r.voices[policy.Name] = last
+	return true
+}
+
 // spoke notes that a status or an event of the policy was written.
 func (r *policyReconciler) spoke(policy *v1alpha1.LimitPolicy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.voices[policy.Name] = voice{uid: policy.UID, at: time.Now(), version: policy.ResourceVersion}
+	r.voices[policy.Name] = voice{uid: policy.UID, at: time.Now(), version: policy.ResourceVersion, warm: true}
 }
 
 func (r *policyReconciler) forget(name string) {
