@@ -34,7 +34,7 @@ Flags:
 func main() {
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "fairlead:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "fairlead:", err)
 		os.Exit(1)
 	}
 }
@@ -65,7 +65,7 @@ func parse(args []string, out io.Writer) (setup.Options, zap.Options, error) {
 	flags := flag.NewFlagSet("fairlead", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.Usage = func() {
-		fmt.Fprint(out, usage)
+		_, _ = fmt.Fprint(out, usage)
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "fairlead-system"),

@@ -91,6 +91,17 @@ func read(policy *v1alpha1.LimitPolicy) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What an older or a newer CRD lets through is not taken for the default, which may be to enforce.
+	switch policy.Spec.Enforcement {
+	case "", v1alpha1.Enforce, v1alpha1.DryRun:
+	default:
+		return nil, fmt.Errorf("spec.enforcement: %.40q is neither Enforce nor DryRun", policy.Spec.Enforcement)
+	}
+	switch policy.Spec.Drift {
+	case "", v1alpha1.Repair, v1alpha1.Warn:
+	default:
+		return nil, fmt.Errorf("spec.drift: %.40q is neither Repair nor Warn", policy.Spec.Drift)
+	}
 	return &page{
 		generation: policy.Generation,
 		enforced:   policy.Spec.Enforcement != v1alpha1.DryRun,

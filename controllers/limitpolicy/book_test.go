@@ -84,10 +84,17 @@ func TestBookTellsRecreatedPoliciesApart(t *testing.T) {
 	}
 }
 
-func TestBookRefusesSelectors(t *testing.T) {
+func TestReadRefuses(t *testing.T) {
 	selector := v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"a b": "c"}}
-	if _, err := read(policyOf("team", v1alpha1.LimitPolicySpec{NamespaceSelector: selector})); err == nil || !strings.HasPrefix(err.Error(), "spec.namespaceSelector: ") {
-		t.Errorf("a bad selector gives %v", err)
+	for want, spec := range map[string]v1alpha1.LimitPolicySpec{
+		"spec.namespaceSelector: ":                                 {NamespaceSelector: selector},
+		`spec.enforcement: "dryrun" is neither Enforce nor DryRun`: {Enforcement: "dryrun"},
+		`spec.drift: "Ignore" is neither Repair nor Warn`:          {Drift: "Ignore"},
+		"spec.limits[Container].max[memory]: ":                     {Limits: containerMax("x")},
+	} {
+		if _, err := read(policyOf("team", spec)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v gives %v, want %s", spec, err, want)
+		}
 	}
 }
 

@@ -151,8 +151,8 @@ func TestReportOfAnEditIsNeverTheOldOne(t *testing.T) {
 		if p.Status.ObservedGeneration != p.Generation || r == nil {
 			continue
 		}
-		if max := p.Spec.Limits[0].Max["memory"]; (r.Refused == 1) != (max == "1Gi") {
-			t.Errorf("the status of max %s says that %d would be refused", max, r.Refused)
+		if most := p.Spec.Limits[0].Max["memory"]; (r.Refused == 1) != (most == "1Gi") {
+			t.Errorf("the status of max %s says that %d would be refused", most, r.Refused)
 		}
 	}
 	if len(statuses) < 6 {

@@ -172,7 +172,7 @@ func TestContested(t *testing.T) {
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"limits":[{"type":"Container","max":{"memory":"9Gi"}}]}}`))
 	testutil.Eventually(t, soon, "Contested", func() (bool, string) {
 		object := foreignLimitRange(ns, "fairlead")
-		if err := o.client.Patch(t.Context(), object, patch, client.FieldOwner(editor)); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(o.client.Patch(t.Context(), object, patch, client.FieldOwner(editor))); err != nil {
 			t.Fatal(err)
 		}
 		now := &v1alpha1.LimitPolicy{}

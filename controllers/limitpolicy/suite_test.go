@@ -16,8 +16,10 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/metrics"
 	"github.com/fairlead/fairlead/controllers/internal/testutil"
 	"github.com/fairlead/fairlead/controllers/setup"
 	"github.com/fairlead/fairlead/test/controlplane"
@@ -110,14 +113,22 @@ func (o *operator) start(t *testing.T) {
 	}
 }
 
-// restart stops the operator, lets something happen meanwhile, and starts a new one.
-func (o *operator) restart(t *testing.T, meanwhile func()) {
+// restart stops the operator, starts a new one, and waits until that has all there is to know of the policies.
+func (o *operator) restart(t *testing.T, policies ...*v1alpha1.LimitPolicy) {
 	t.Helper()
 	if err := o.stop(); err != nil {
 		t.Fatalf("the operator ended with %v", err)
 	}
-	meanwhile()
+	for _, policy := range policies {
+		metrics.ForgetLimitPolicy(policy.Name)
+	}
 	o.start(t)
+	for _, policy := range policies {
+		testutil.Eventually(t, soon, "the new operator has looked at "+policy.Name, func() (bool, string) {
+			_, ok := figure(t, "fairlead_limitpolicy_namespaces", "policy", policy.Name)
+			return ok, "there are no figures of it"
+		})
+	}
 }
 
 // unique is a name that no other test has.
@@ -138,10 +149,24 @@ func (o *operator) create(t *testing.T, object client.Object) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := o.client.Delete(context.WithoutCancel(t.Context()), object); client.IgnoreNotFound(err) != nil {
+		if err := client.IgnoreNotFound(o.client.Delete(o.background(t), object)); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// background is for what runs after a test.
+func (o *operator) background(t *testing.T) context.Context {
+	return context.WithoutCancel(t.Context())
+}
+
+func extensionScheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	return scheme
 }
 
 // policyFor is a policy for a tier, not created yet.

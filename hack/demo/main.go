@@ -102,16 +102,15 @@ func (d *demo) progress(format string, args ...any) {
 }
 
 func (d *demo) controlPlane(ctx context.Context) error {
-	plane, err := controlplane.Open(d.dir)
-	switch {
-	case err == nil:
+	if _, err := controlplane.Open(d.dir); err == nil {
 		d.found = true
-	case !errors.Is(err, fs.ErrNotExist):
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if plane, err = controlplane.Start(ctx, controlplane.Options{
+	plane, err := controlplane.Start(ctx, controlplane.Options{
 		Dir: d.dir, ControllerManager: true, Detached: true, Log: d.progress,
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	d.plane = plane

@@ -31,13 +31,13 @@ func (b *bench) memoryEmpty(ctx context.Context) error {
 	if err := b.startOperator(ctx); err != nil {
 		return err
 	}
-	if _, err := b.memory(ctx, "rss_0_namespaces", ""); err != nil {
+	if _, err := b.memory(ctx, "rss_0_namespaces"); err != nil {
 		return err
 	}
 	return b.stopOperator()
 }
 
-func (b *bench) memory(ctx context.Context, name, target string) (int64, error) {
+func (b *bench) memory(ctx context.Context, name string) (int64, error) {
 	b.say("letting the operator's memory settle for %s", settle)
 	if err := sleep(ctx, settle); err != nil {
 		return 0, err
@@ -46,7 +46,7 @@ func (b *bench) memory(ctx context.Context, name, target string) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	b.figure(name, float64(rss)/mebibyte, "MiB", target)
+	b.figure(name, float64(rss)/mebibyte, "MiB", "")
 	return rss, nil
 }
 
@@ -261,7 +261,7 @@ func (b *bench) rest(ctx context.Context) error {
 }
 
 func (b *bench) memoryCovered(ctx context.Context) error {
-	_, err := b.memory(ctx, fmt.Sprintf("rss_%d_namespaces", b.namespaces), "")
+	_, err := b.memory(ctx, fmt.Sprintf("rss_%d_namespaces", b.namespaces))
 	return err
 }
 
@@ -280,7 +280,7 @@ func (b *bench) memoryLarge(ctx context.Context) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	large, err := b.memory(ctx, fmt.Sprintf("rss_%d_namespaces", b.large), "")
+	large, err := b.memory(ctx, fmt.Sprintf("rss_%d_namespaces", b.large))
 	if err != nil {
 		return err
 	}
@@ -320,6 +320,6 @@ func (b *bench) startUp(ctx context.Context) error {
 		return err
 	}
 	b.figure("start_to_all_verified", time.Since(b.process.Started).Seconds(), "s", "")
-	_, err := b.memory(ctx, fmt.Sprintf("rss_%d_namespaces_after_restart", b.large), "")
+	_, err := b.memory(ctx, fmt.Sprintf("rss_%d_namespaces_after_restart", b.large))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/apis/core"
@@ -73,6 +74,11 @@ func fillItem(c chooser, p pools, item *corev1.LimitRangeItem) {
 	}
 	if chance(c, 25) {
 		put(&item.MaxLimitRequestRatio, key, ratio(c, v[0], v[3]))
+	}
+	if chance(c, 2) {
+		put(&item.Min, key, resource.MustParse(pick(c, "1500m", "700m", "1")))
+		put(&item.Max, key, resource.MustParse(pick(c, "9223372036854774", "9223372036854775", "9223372036854776")))
+		put(&item.MaxLimitRequestRatio, key, resource.MustParse(pick(c, "5e15", "1e16", "9223372036854774", "9223372036854775")))
 	}
 }
 

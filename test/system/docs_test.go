@@ -59,7 +59,6 @@ func TestExamplesOfTheDocs(t *testing.T) {
 	}
 	for _, policy := range example {
 		create(t, policy)
-		defer func() { _ = suite.client.Delete(context.WithoutCancel(ctx), policy) }()
 	}
 	for namespace, want := range map[string]string{"docs-shop": "4Gi", "docs-lab": "512Mi"} {
 		eventually(t, "the limits of "+namespace, func(ctx context.Context) (bool, error) {
@@ -75,6 +74,14 @@ func TestExamplesOfTheDocs(t *testing.T) {
 		lost := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionOverridden)
 		return lost != nil && strings.HasPrefix(lost.Message,
 			"limits[Container].max[memory] 512Mi lost to 4Gi of policy production in 1 namespaces"), err
+	})
+	for _, policy := range example {
+		if err := suite.client.Delete(ctx, policy); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "the limits go with the policies", func(ctx context.Context) (bool, error) {
+		return count(ctx, t, &corev1.LimitRangeList{})+count(ctx, t, &corev1.ResourceQuotaList{}) == 0, nil
 	})
 }
 

@@ -48,7 +48,11 @@ func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
 type run struct {
 	Result
 	err error
+	// declaration counts up with each declared set.
+	declaration int
 }
+
+func (r run) String() string { return fmt.Sprintf("%d: %+v, %v", r.declaration, r.Result, r.err) }
 
 // operator drives an engine as a kind's controller does: events in, Apply, results out. Nothing but events
 // and what Apply itself asks for makes it look again.
@@ -74,7 +78,8 @@ type declared struct {
 	set  Set
 	runs []run
 	// held keeps Apply from running, so that a test can change several things at one moment.
-	held, busy bool
+	held, busy  bool
+	declaration int
 }
 
 // operatorOptions say how to run an operator. The zero value has no kinds.
@@ -125,6 +130,8 @@ func (o *operator) start(opts operatorOptions) {
 		o.tb.Fatal(err)
 	}
 	sources := []source.Source{source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		o.queue = queue
 		return nil
 	})}
@@ -181,7 +188,7 @@ func requestFor(key string) reconcile.Request {
 func (o *operator) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 	o.mu.Lock()
 	d := o.sets[request.Name]
-	set, held := d.set, d.held
+	set, held, declaration := d.set, d.held, d.declaration
 	d.busy = !held
 	o.mu.Unlock()
 	if held {
@@ -190,7 +197,7 @@ func (o *operator) Reconcile(ctx context.Context, request reconcile.Request) (ct
 	result, err := o.engine.Apply(ctx, set)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	d.runs, d.busy = append(d.runs, run{Result: result, err: err}), false
+	d.runs, d.busy = append(d.runs, run{Result: result, err: err, declaration: declaration}), false
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -209,6 +216,7 @@ func (o *operator) declareSet(set Set) {
 		o.sets[set.Key] = &declared{}
 	}
 	o.sets[set.Key].set = set
+	o.sets[set.Key].declaration++
 	for _, object := range set.Objects {
 		want, err := o.engine.render(set.Key, object)
 		if err != nil {
@@ -266,15 +274,20 @@ func (o *operator) await(key string, from int, what string, ok func(run) bool) r
 		if i >= 0 {
 			found = runs[i]
 		}
-		return i >= 0, fmt.Sprintf("runs were %+v", runs)
+		return i >= 0, fmt.Sprintf("runs were %v", runs)
 	})
 	return found
 }
 
-// settled waits until a run has everything in force.
+// settled waits until a run of what was declared last has everything in force.
 func (o *operator) settled(key string, from int) run {
 	o.tb.Helper()
-	return o.await(key, from, "everything in force", func(r run) bool { return r.err == nil && r.Done() })
+	o.mu.Lock()
+	declaration := o.sets[key].declaration
+	o.mu.Unlock()
+	return o.await(key, from, "everything in force", func(r run) bool {
+		return r.err == nil && r.Done() && r.declaration == declaration
+	})
 }
 
 // drift waits for a run that tells of a drift.

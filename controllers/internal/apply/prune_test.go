@@ -102,7 +102,7 @@ func TestPrune(t *testing.T) {
 
 			from = o.now(key)
 			o.declare(key)
-			o.await(key, from, "nothing left", func(r run) bool { return o.content(o.ref(a)) == "" })
+			o.await(key, from, "nothing left", func(run) bool { return o.content(o.ref(a)) == "" })
 			testutil.Eventually(t, soon, "nothing is remembered", func() (bool, string) {
 				o.kick(key)
 				o.engine.mu.RLock()

@@ -34,8 +34,9 @@ func runPodCases(t *testing.T, cases map[string]podCase) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			before := tc.spec.DeepCopy()
-			got := check.Compile(check.Defaulted(tc.items)).Pod(tc.spec)
-			equal(t, "findings", tc.want, lines(got))
+			limits := check.Compile(check.Defaulted(tc.items))
+			equal(t, "findings", tc.want, lines(limits.Pod(tc.spec)))
+			equal(t, "findings, asked again", tc.want, lines(limits.Pod(tc.spec)))
 			equal(t, "the input changed", before, tc.spec)
 		})
 	}
@@ -47,6 +48,9 @@ func TestPodContainers(t *testing.T) {
 		"within": {memory, pod(container("app", "memory=256Mi", "memory=512Mi")), nil},
 		"limit too high": {memory, pod(container("app", "memory=256Mi", "memory=2Gi")), []string{
 			"Refused app limits[Container].max[memory]: maximum memory usage per Container is 512Mi, but limit is 2Gi",
+		}},
+		"limit too low": {memory, pod(container("app", "memory=256Mi", "memory=255Mi")), []string{
+			"Refused app limits[Container].min[memory]: minimum memory usage per Container is 256Mi, but limit is 255Mi",
 		}},
 		"a template's request follows its limit": {memory, pod(container("app", "", "memory=128Mi")), []string{
 			"Refused app limits[Container].min[memory]: minimum memory usage per Container is 256Mi, but request is 128Mi",
@@ -141,6 +145,45 @@ func TestPodTotals(t *testing.T) {
 		}, []string{
 			"Refused  limits[Pod].max[memory]: maximum memory usage per Pod is 1Gi, but limit is 2Gi",
 		}},
+		"not for huge pages": {wholePod(bounds{check.Max: string(hugePages) + "=2Mi"}), &corev1.PodSpec{
+			Resources:  &corev1.ResourceRequirements{Limits: list("cpu=1 " + string(hugePages) + "=4Mi")},
+			Containers: []corev1.Container{container("a", "", "cpu=1 "+string(hugePages)+"=2Mi")},
+		}, nil},
+		"nor if a container has no limit": {most, &corev1.PodSpec{
+			Resources:  &corev1.ResourceRequirements{Requests: list("memory=2Gi")},
+			Containers: []corev1.Container{container("a", "", "memory=512Mi"), container("b", "", "")},
+		}, []string{
+			"Refused  limits[Pod].max[memory]: maximum memory usage per Pod is 1Gi, but request is 2Gi",
+		}},
+		"a pod's request follows its limit": {wholePod(bounds{check.Min: "memory=1Gi"}), &corev1.PodSpec{
+			Resources:  &corev1.ResourceRequirements{Limits: list("memory=1Gi")},
+			Containers: []corev1.Container{container("a", "", "")},
+		}, nil},
+		"a sidecar runs beside the containers": {most, &corev1.PodSpec{
+			InitContainers: []corev1.Container{sidecar("proxy", "", "memory=513Mi")},
+			Containers:     []corev1.Container{container("app", "", "memory=512Mi")},
+		}, []string{
+			"Refused  limits[Pod].max[memory]: maximum memory usage per Pod is 1Gi, but limit is 1025Mi",
+		}},
+		"sidecars add up while they start": {most, &corev1.PodSpec{
+			InitContainers: []corev1.Container{sidecar("a", "", "memory=768Mi"), sidecar("b", "", "memory=768Mi")},
+			Containers:     []corev1.Container{container("app", "", "memory=-1Gi")},
+		}, []string{
+			"Refused  limits[Pod].max[memory]: maximum memory usage per Pod is 1Gi, but limit is 1536Mi",
+		}},
+		"ratio of the sums": {wholePod(bounds{check.MaxLimitRequestRatio: "cpu=2"}),
+			pod(container("a", "cpu=100m", "cpu=400m"), container("b", "cpu=1", "cpu=2")), []string{
+				"Refused  limits[Pod].maxLimitRequestRatio[cpu]: cpu max limit to request ratio per Pod is 2, but provided ratio is 2.181818",
+			}},
+		// The plugin takes such sums modulo 2^64, and so must we.
+		"sums beyond 64 bits": {
+			append(containers(bounds{check.DefaultRequest: "memory=1e20"}), wholePod(bounds{check.Min: "memory=1"})...),
+			pod(container("a", "", ""), container("b", "", "")), []string{
+				"Changed a limits[Container].defaultRequest[memory]: memory request for container a set to 100e18",
+				"Changed b limits[Container].defaultRequest[memory]: memory request for container b set to 100e18",
+				"Refused  limits[Pod].min[memory]: minimum memory usage per Pod is 1, but request is 200e18",
+			},
+		},
 		"one large value coarsens the comparison": {
 			wholePod(bounds{check.Min: "cpu=1500m"}), pod(container("a", "cpu=1200m", "cpu=9223372036854776")), nil,
 		},
