@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // Clusters of every vendor's login.
@@ -46,6 +47,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	options, logging, err := parse(args, out)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// Nearly all of the heap is caches, which live long: collecting at half the usual growth costs little time
+		// and saves a quarter of the memory.
+		debug.SetGCPercent(50)
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
 	cfg, err := ctrl.GetConfig()

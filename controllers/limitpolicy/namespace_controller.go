@@ -41,7 +41,7 @@ func (r *namespaceReconciler) Reconcile(ctx context.Context, request reconcile.R
 		result:    result,
 		failure:   failureClass(err),
 		lost:      lost(&seen, effective),
-		foreign:   seen.foreign,
+		foreign:   seen.beside(effective),
 	})
 	r.reportSoon(seen.name)
 	if err != nil {

@@ -54,8 +54,8 @@ type observed struct {
 	policies []selected
 	// hold is why nothing may be touched; empty where everything may.
 	hold string
-	// foreign are LimitRanges that others made. A second quota only adds a bound; a second LimitRange can
-	// contradict ours and block every pod.
+	// foreign are LimitRanges that others made, as the cache shows it. A second quota only adds a bound; a second
+	// LimitRange can contradict ours and block every pod.
 	foreign []apply.Ref
 }
 
@@ -135,6 +135,14 @@ func (o *observer) foreign(namespace string) []apply.Ref {
 		}
 	}
 	return out
+}
+
+// beside are the foreign LimitRanges beside ours. Whether one of our name is in the way, or is adopted, is
+// what applying ours finds.
+func (o *observed) beside(effective render.Effective) []apply.Ref {
+	return slices.DeleteFunc(slices.Clone(o.foreign), func(ref apply.Ref) bool {
+		return effective.LimitRange != nil && ref.Name == effective.LimitRange.Name
+	})
 }
 
 // inForce are the policies that the namespace's objects are made from.

@@ -131,15 +131,18 @@ func (r *report) add(s subject, namespace string, found []check.Finding) {
 	})
 }
 
-// firstFindings sorts findings and keeps the first: refusals before changes, then by kind, namespace and name.
+// firstFindings sorts findings and keeps the first.
 func firstFindings(all []v1alpha1.Finding) []v1alpha1.Finding {
-	slices.SortFunc(all, func(a, b v1alpha1.Finding) int {
-		return cmp.Or(
-			-cmp.Compare(a.Effect, b.Effect),
-			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
-		)
-	})
+	slices.SortFunc(all, compareFindings)
 	return slices.Clone(all[:min(len(all), maxFindings)])
+}
+
+// compareFindings puts refusals before changes, then goes by kind, namespace and name.
+func compareFindings(a, b v1alpha1.Finding) int {
+	return cmp.Or(
+		-cmp.Compare(a.Effect, b.Effect),
+		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
+	)
 }
 
 // merge adds the report of another namespace.
@@ -153,7 +156,8 @@ func (r *report) merge(other report) {
 		sum := r.rules[rule]
 		r.rules[rule] = tally{refused: sum.refused + t.refused, changed: sum.changed + t.changed}
 	}
-	if len(other.top) > 0 {
+	full := len(r.top) == maxFindings
+	if len(other.top) > 0 && !(full && compareFindings(other.top[0], r.top[maxFindings-1]) > 0) {
 		r.top = firstFindings(slices.Concat(r.top, other.top))
 	}
 }

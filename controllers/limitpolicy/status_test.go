@@ -105,13 +105,6 @@ func TestConditions(t *testing.T) {
 			outcomes: map[string]outcome{"a": done, "b": {result: done.result, foreign: []apply.Ref{limitRangeIn("b")}}, "c": done},
 			want:     []string{"Conflicted=True/ForeignLimits", "Ready=True/Enforced"},
 		},
-		"the foreign LimitRange is the one that has our name": {
-			outcomes: map[string]outcome{"a": done, "c": done, "b": {
-				result:  apply.Result{Desired: 1, Conflicts: []apply.Conflict{{Ref: limitRangeIn("b")}}},
-				foreign: []apply.Ref{limitRangeIn("b")},
-			}},
-			want: []string{"Conflicted=True/NameTaken", "Ready=False/NameTaken", "Stalled=True/NameTaken"},
-		},
 		"contested and not in force": {
 			outcomes: map[string]outcome{"a": done, "b": result(apply.Result{Contested: []apply.Contest{{Ref: limitRangeIn("b"), Field: "spec.x", Manager: "m"}}}), "c": done},
 			want:     []string{"Contested=True/RepeatedEdits", "Ready=False/RepeatedEdits", "Reconciling=True/Progressing"},

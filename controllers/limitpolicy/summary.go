@@ -104,8 +104,10 @@ func (s *summary) add(namespace string, policy selected, known *record) {
 	}
 	cover := &known.cover
 	stuck, left, waiting := s.obstacles(policy, &cover.result)
-	if policy.bounds() {
-		s.others(cover)
+	for _, ref := range cover.foreign {
+		if policy.bounds() {
+			s.foreign.add(ref.Namespace + "/" + ref.Name)
+		}
 	}
 	switch {
 	case cover.hold != "":
@@ -159,15 +161,6 @@ func (s *summary) obstacles(policy selected, result *apply.Result) (stuck, left,
 		waiting++
 	}
 	return stuck, left, waiting
-}
-
-// others notes LimitRanges that others made, beside those that have the name of ours.
-func (s *summary) others(cover *outcome) {
-	for _, ref := range cover.foreign {
-		if !slices.Contains(cover.result.Conflicts, apply.Conflict{Ref: ref}) {
-			s.foreign.add(ref.Namespace + "/" + ref.Name)
-		}
-	}
 }
 
 func contestText(contest apply.Contest) string {

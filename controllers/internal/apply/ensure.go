@@ -93,6 +93,9 @@ func (j *job) round(ctx context.Context, live *Object) (done bool, err error) {
 func (j *job) live(ctx context.Context) (*Object, error) {
 	cached := j.cache.get(j.want.ref.NamespacedName)
 	st := j.entry.state()
+	if st.inDoubt {
+		return j.fetch(ctx)
+	}
 	if st.written != nil {
 		switch {
 		case cached != nil && !newer(st.written.ResourceVersion, cached.ResourceVersion):

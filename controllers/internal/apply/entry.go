@@ -53,6 +53,10 @@ type entry struct {
 	// refused is the hash of a rendered object that the API server refuses, with its words.
 	refused, refusedWhy string
 
+	// inDoubt is true where a write was perhaps done and its answer was lost; attempted is the repair it was for.
+	inDoubt   bool
+	attempted *attempt
+
 	// reclaims counts the creations that failed because a value allocated before was not free.
 	reclaims int
 
@@ -167,7 +171,7 @@ type state struct {
 	written                            *Object
 	writtenAt                          time.Time
 	driftSince                         time.Time
-	met, removed                       bool
+	met, removed, inDoubt              bool
 }
 
 func (n *entry) state() state {
@@ -176,7 +180,7 @@ func (n *entry) state() state {
 	return state{
 		hash: n.hash, version: n.version, refused: n.refused, refusedWhy: n.refusedWhy,
 		uid: n.uid, deleted: n.deleted, expected: n.expected,
-		written: n.written, writtenAt: n.writtenAt, met: n.met, removed: n.removed, driftSince: n.driftSince,
+		written: n.written, writtenAt: n.writtenAt, met: n.met, removed: n.removed, driftSince: n.driftSince, inDoubt: n.inDoubt,
 	}
 }
 
@@ -205,13 +209,14 @@ func (n *entry) read(live *Object) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.written, n.writtenAt = live, time.Now()
+	n.inDoubt = false
 }
 
 // gone notes that an object does not exist any more, whatever the cache still shows.
 func (n *entry) gone(last *Object) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.written, n.met = nil, false
+	n.written, n.met, n.inDoubt = nil, false, false
 	if last != nil {
 		n.deleted = last.UID
 	}
@@ -285,10 +290,30 @@ func (n *entry) allows(slot string, later func(time.Duration)) bool {
 	return ok
 }
 
+// doubt notes that a write was perhaps done.
+func (n *entry) doubt(repair *attempt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.inDoubt = true
+	if repair != nil {
+		n.attempted = repair
+	}
+}
+
+// confirmed gives the repair in doubt, once: the object is in force.
+func (n *entry) confirmed() *attempt {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	repair := n.attempted
+	n.attempted = nil
+	return repair
+}
+
 // repaired counts a repair among the fights.
 func (n *entry) repaired(sent [][]string, changes []Change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.attempted = nil
 	if n.fights == nil {
 		n.fights = fights{}
 	}
@@ -313,4 +338,15 @@ func (n *entry) contested(later func(time.Duration)) []fight {
 	going, wait := n.fights.contested(time.Now())
 	later(wait)
 	return going
+}
+
+// tell reports whether this content is told for the first time.
+func (n *entry) tell(content []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if bytes.Equal(n.told, content) {
+		return false
+	}
+	n.told = content
+	return true
 }

@@ -89,8 +89,9 @@ func (f *faulty) repair() {
 	ref := f.ref(configMap(f.namespace, "a"))
 	before := f.content(ref)
 	f.strike(http.MethodPatch, ref)
+	from := f.now(f.key)
 	f.patch(ref, matrix[2].value.patch)
-	f.back(ref, before)
+	f.back(ref, before, from, "data[a]")
 	f.once(ref, http.MethodPatch)
 }
 
@@ -99,8 +100,9 @@ func (f *faulty) deletion() {
 	ref := f.ref(configMap(f.namespace, "a"))
 	before := f.content(ref)
 	f.strike(http.MethodPost, ref)
+	from := f.now(f.key)
 	f.remove(ref)
-	f.back(ref, before)
+	f.back(ref, before, from, "")
 	f.once(ref, http.MethodPost)
 }
 
@@ -142,16 +144,25 @@ func (f *faulty) prune() {
 	f.once(ref, http.MethodDelete)
 }
 
-// back waits until the object is as before and the set at rest.
-func (f *faulty) back(ref Ref, before string) {
+// back waits until the object is as before and the set at rest, and checks that the drift was told once.
+func (f *faulty) back(ref Ref, before string, from int, path string) {
 	f.t.Helper()
 	testutil.Eventually(f.t, soon, "the object is as before", func() (bool, string) {
 		now := f.content(ref)
 		return now == before, "it is " + now
 	})
-	from := f.now(f.key)
+	again := f.now(f.key)
 	f.kick(f.key)
-	f.settled(f.key, from)
+	f.settled(f.key, again)
+	var told []Change
+	for _, r := range f.runs(f.key, from) {
+		for _, drift := range r.Drifts {
+			told = append(told, drift.Changes...)
+		}
+	}
+	if len(told) != 1 || told[0].Path != path {
+		f.t.Errorf("told are %+v, want one change of %q", told, path)
+	}
 }
 
 // TestReplacedOnTheWay has a foreign object take the place of ours between the event and the repair.

@@ -274,7 +274,7 @@ func (o *operator) await(key string, from int, what string, ok func(run) bool) r
 		if i >= 0 {
 			found = runs[i]
 		}
-		return i >= 0, fmt.Sprintf("runs were %v", runs)
+		return i >= 0, fmt.Sprintf("%d runs, the last %v", len(runs), runs[max(0, len(runs)-3):])
 	})
 	return found
 }
