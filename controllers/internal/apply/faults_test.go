@@ -165,26 +165,6 @@ func (f *faulty) back(ref Ref, before string, from int, path string) {
 	}
 }
 
-// TestReplacedOnTheWay has a foreign object take the place of ours between the event and the repair.
-func TestReplacedOnTheWay(t *testing.T) {
-	t.Parallel()
-	namespace := testutil.Namespace(t, cluster.Config(t), "way")
-	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-	object := configMap(namespace, "a")
-	o.applied("way/a", object)
-	ref, from := o.ref(object), o.now("way/a")
-	o.faults.Inject(1, toObject(http.MethodPatch, o.path(ref)), func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
-		o.remove(ref)
-		o.add(ref, fields{"data": fields{"theirs": "x"}})
-		return next.RoundTrip(req)
-	})
-	o.patch(ref, matrix[2].value.patch)
-	r := o.await("way/a", from, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
-	if len(r.Refused) > 0 || len(r.Drifts) > 0 || len(o.done(ref)) != 1 {
-		t.Errorf("got %+v", r)
-	}
-}
-
 // TestDroppedWatches breaks all watches while others change and delete: what happened meanwhile is repaired.
 func TestDroppedWatches(t *testing.T) {
 	t.Parallel()

@@ -141,10 +141,9 @@ func TestPruneAnother(t *testing.T) {
 	a := configMap(namespace, "a")
 	o.applied("another/a", a)
 	ref, from := o.ref(a), o.now("another/a")
-	o.faults.Inject(1, toObject(http.MethodDelete, o.path(ref)), func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+	o.between(http.MethodDelete, ref, func() {
 		o.remove(ref)
 		o.add(ref, fields{"data": fields{"theirs": "x"}})
-		return next.RoundTrip(req)
 	})
 	o.declare("another/a")
 	o.await("another/a", from, "the deletion was tried", func(run) bool { return o.faults.Left() == 0 })
