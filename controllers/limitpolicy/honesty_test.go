@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
@@ -259,4 +260,51 @@ func (o *operator) idle(t *testing.T, when string, span time.Duration) {
 			t.Errorf("%s, at rest, there were writes: %s %v", when, write, count)
 		}
 	}
+}
+
+// TestStatusWritesThatFail come to the same status as those that do not.
+func TestStatusWritesThatFail(t *testing.T) {
+	t.Parallel()
+	o := running(t)
+	for name, fault := range map[string]testutil.Fault{
+		"not found":    testutil.Answer(http.StatusNotFound, metav1.StatusReasonNotFound, 0),
+		"conflict":     testutil.Answer(http.StatusConflict, metav1.StatusReasonConflict, 0),
+		"broken":       testutil.Answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, 0),
+		"disconnected": testutil.Refuse,
+		"unanswered":   testutil.LoseAnswer,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			label := unique("fails")
+			o.namespace(t, label)
+			policy := policyFor(label, maxMemory("1Gi"))
+			o.faults.Inject(3, func(r testutil.Request) bool {
+				return r.Write() && strings.HasSuffix(r.Path, "/limitpolicies/"+policy.Name+"/status")
+			}, fault)
+			o.create(t, policy)
+			o.awaitCovered(t, policy, 1)
+		})
+	}
+}
+
+// TestCoveringThatFails is told while it does, and ends in force.
+func TestCoveringThatFails(t *testing.T) {
+	t.Parallel()
+	o := running(t)
+	ns := o.namespace(t, "retried")
+	o.faults.Inject(8, func(r testutil.Request) bool {
+		return r.Method == http.MethodPost && strings.Contains(r.Path, "/namespaces/"+ns+"/limitranges")
+	}, testutil.Answer(http.StatusForbidden, metav1.StatusReasonForbidden, 0))
+	policy := o.policy(t, "retried", maxMemory("1Gi"), hardPods("7"))
+	got := o.awaitReady(t, policy, "False/ApplyFailed")
+	honest(t, got)
+	if text := message(got, v1alpha1.ConditionReady); text != "being retried: "+ns+": Forbidden" {
+		t.Errorf("Ready says %q", text)
+	}
+	if condition(got, v1alpha1.ConditionReconciling) != "True/ApplyFailed" || got.Status.Namespaces.Failed != 1 {
+		t.Errorf("the status is %+v", got.Status)
+	}
+	// One object that fails does not keep the other from being applied.
+	o.wantPods(t, "7", ns)
+	o.awaitCovered(t, policy, 1)
 }

@@ -93,7 +93,12 @@ func (r *policyReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 		r.export(policy.Name, &found.summary)
 	}
 	r.tellDrift(policy)
-	return ctrl.Result{}, r.write(ctx, policy, status(policy, found))
+	err = r.write(ctx, policy, status(policy, found))
+	if apierrors.IsNotFound(err) {
+		// It is gone, or the API server serves the kind anew since its definition changed: look again.
+		return ctrl.Result{RequeueAfter: statusInterval}, nil
+	}
+	return ctrl.Result{}, err
 }
 
 // gather brings together what is known of a policy.
@@ -128,13 +133,11 @@ func (r *policyReconciler) write(ctx context.Context, policy *v1alpha1.LimitPoli
 	policy.Status = next
 	r.spoke(policy)
 	err := r.client.Status().Patch(ctx, policy, client.MergeFrom(before), client.FieldOwner(v1alpha1.ManagedBy))
-	if client.IgnoreNotFound(err) != nil {
+	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	if err == nil {
-		r.spoke(policy)
-		r.tellCondition(policy, before)
-	}
+	r.spoke(policy)
+	r.tellCondition(policy, before)
 	return nil
 }
 

@@ -58,6 +58,7 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 		For(&v1alpha1.LimitPolicy{}, builder.WithPredicates(specOrPauseChanged())).
 		Watches(partialNamespace(), watches.selectionEvents(), builder.OnlyMetadata).
 		WatchesRawSource(source.Func(policies.start)).
+		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
 		Complete(&policyReconciler{
 			client: mgr.GetClient(), book: book, ledger: ledger, events: mgr.GetEventRecorder(v1alpha1.ManagedBy),
 			began: policies.started, voices: map[string]voice{},
@@ -69,7 +70,9 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 }
 
 func setupReports(mgr ctrl.Manager, reconciler reconcile.Reconciler, trigger *trigger) error {
-	b := ctrl.NewControllerManagedBy(mgr).Named("limitpolicy-report").WatchesRawSource(source.Func(trigger.start))
+	b := ctrl.NewControllerManagedBy(mgr).Named("limitpolicy-report").
+		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
+		WatchesRawSource(source.Func(trigger.start))
 	for _, kind := range subjectKinds() {
 		b = b.Watches(kind, trigger.namespaceOf())
 	}

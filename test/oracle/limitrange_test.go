@@ -112,7 +112,7 @@ func compareItem(item corev1.LimitRangeItem, t tally) error {
 		t["items refused: "+kindOf(err)]++
 	}
 	if (len(want) == 0) != (got == nil) {
-		return fmt.Errorf("item %v:\nAPI server: %v\ncheck: %w", written(&item), want.ToAggregate(), got)
+		return fmt.Errorf("item %v:\nAPI server: %w\ncheck: %w", written(&item), want.ToAggregate(), got)
 	}
 	return nil
 }

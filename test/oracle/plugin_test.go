@@ -5,6 +5,7 @@ package oracle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -47,8 +48,8 @@ func (r *recorder) ValidateLimit(limitRange *corev1.LimitRange, kind string, obj
 }
 
 func messages(err error) []string {
-	aggregate, ok := err.(utilerrors.Aggregate)
-	if !ok {
+	var aggregate utilerrors.Aggregate
+	if !errors.As(err, &aggregate) {
 		return nil
 	}
 	var out []string

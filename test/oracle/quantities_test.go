@@ -102,10 +102,6 @@ func (p pools) ascending(c chooser, name corev1.ResourceName, n int) []resource.
 }
 
 var (
-	allResources = []corev1.ResourceName{
-		corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage, corev1.ResourceStorage,
-		hugePages2Mi, hugePages1Gi, gpu, dongle, nodeLocal,
-	}
 	// boundResources are weighted to what limits are mostly about.
 	boundResources = []corev1.ResourceName{
 		corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceMemory,
