@@ -278,9 +278,8 @@ func TestStatusWritesThatFail(t *testing.T) {
 			label := unique("fails")
 			o.namespace(t, label)
 			policy := policyFor(label, maxMemory("1Gi"))
-			o.faults.Inject(3, func(r testutil.Request) bool {
-				return r.Write() && strings.HasSuffix(r.Path, "/limitpolicies/"+policy.Name+"/status")
-			}, fault)
+			path := "/limitpolicies/" + policy.Name + "/status" // The policy itself is read into while requests go.
+			o.faults.Inject(3, func(r testutil.Request) bool { return r.Write() && strings.HasSuffix(r.Path, path) }, fault)
 			o.create(t, policy)
 			o.awaitCovered(t, policy, 1)
 		})
