@@ -35,6 +35,7 @@ func (k Kind) exemptions() exemptions { return exemptionTable[k.GVK.GroupKind()]
 const (
 	indexSet       = "set"
 	indexNamespace = cache.NamespaceIndex
+	indexTarget    = "scale target"
 )
 
 // kindCache is the informer of one kind.
@@ -57,6 +58,9 @@ func (e *Engine) newKindCache(kind Kind) (*kindCache, error) {
 			}
 			return nil, nil
 		},
+	}
+	if kind.GVK == autoscaler {
+		indexers[indexTarget] = scaleTarget
 	}
 	informer := dynamicinformer.NewFilteredDynamicInformer(e.client, kind.gvr(), metav1.NamespaceAll, 0, indexers, selected).Informer()
 	if err := informer.SetTransform(e.transform(kind)); err != nil {

@@ -69,12 +69,18 @@ func (j *job) write(ctx context.Context, live *Object, have, patch fields, g goa
 // rejected deals with a patch that the API server found invalid. A repair is tried once more from what is
 // rendered: a value allocated before may have been taken by somebody else meanwhile.
 func (j *job) rejected(live *Object, have fields, g goal, why error) (done bool, err error) {
-	if g.drift && g.hash == j.want.hash && !j.relearned {
-		j.relearned = true
-		j.entry.unlearn()
+	if g.drift && g.hash == j.want.hash && j.given == nil {
+		j.giveUp()
 		return false, nil
 	}
 	return true, j.refuse(live, have, why)
+}
+
+// giveUp forgets the expected state, until the API server refuses what is rendered too.
+func (j *job) giveUp() {
+	st := j.entry.state()
+	j.given = &st
+	j.entry.unlearn()
 }
 
 // digest learns from the answer. What the patch asked for and the answer does not have is the API server's

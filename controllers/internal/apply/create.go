@@ -88,7 +88,7 @@ func (j *job) notCreated(ctx context.Context, err error) (done bool, _ error) {
 			return true, nil
 		}
 		j.lost = st.lost()
-		j.entry.unlearn()
+		j.giveUp()
 		return false, nil
 	case apierrors.IsInvalid(err):
 		return true, j.refuse(nil, nil, err)
@@ -116,7 +116,7 @@ func (j *job) recreate(ctx context.Context, live *Object, have fields, g goal) (
 	if _, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, g.tree, true); apierrors.IsInvalid(err) {
 		return true, j.refuse(live, have, err)
 	} else if err != nil {
-		return false, err
+		return j.notCreated(ctx, err)
 	}
 	j.result.Writes++
 	j.entry.removing(true)

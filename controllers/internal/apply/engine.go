@@ -156,6 +156,7 @@ func New(cfg Config) (*Engine, error) {
 func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
 	result := Result{Desired: len(set.Objects), Paused: set.Paused}
 	if set.Paused {
+		e.stopClocks(set.Key)
 		return result, nil
 	}
 	var errs []error
@@ -221,6 +222,17 @@ func (e *Engine) entry(set string, ref Ref) *entry {
 	}
 	e.bySet[set][ref] = struct{}{}
 	return known
+}
+
+// stopClocks keeps the time that a set is paused out of the latencies of the repairs after it.
+func (e *Engine) stopClocks(set string) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for ref := range e.bySet[set] {
+		if known := e.entries[ref]; known != nil {
+			known.stopClock()
+		}
+	}
 }
 
 func (e *Engine) known(ref Ref) *entry {

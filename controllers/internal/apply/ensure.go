@@ -38,8 +38,8 @@ type job struct {
 	entry  *entry
 	result *Result
 
-	// relearned is true once the expected state was given up because the API server refuses it.
-	relearned bool
+	// given is what was expected before it was given up because the API server refuses it.
+	given *state
 	// since is when the event of the change came that this round deals with; zero where there was none. The
 	// echo of the repair may come before its answer and end the drift.
 	since time.Time
@@ -184,11 +184,16 @@ func (j *job) inForce(live *Object) {
 // of what was in force, because we were restarted, live is taken for it if it bears no trace of others.
 func (j *job) refuse(live *Object, have fields, why error) error {
 	j.entry.refuse(j.want.hash, why.Error())
+	if j.given != nil {
+		j.entry.relearn(*j.given)
+	}
 	if live == nil {
 		return nil
 	}
 	st := j.entry.state()
-	if (st.expected == nil || st.uid != live.UID) && live.set == j.set.Key && live.rendered != "" && j.onlyOurs(live, have) {
+	unknown := st.expected == nil || st.uid != live.UID
+	before := live.set == j.set.Key && live.rendered != "" && live.rendered != j.want.hash
+	if unknown && before && j.onlyOurs(live, have) {
 		if err := j.entry.learn(live.rendered, live, have); err != nil {
 			return err
 		}

@@ -156,6 +156,9 @@ func (n *entry) settle(live *Object, inForce bool) {
 	if n.driftVersion == "" || !newer(n.driftVersion, live.ResourceVersion) {
 		n.driftSince, n.driftVersion = time.Time{}, ""
 	}
+	if n.refused == n.hash {
+		n.refused, n.refusedWhy = "", ""
+	}
 	n.version = live.ResourceVersion
 	n.told = nil
 	if !bytes.Equal(live.content, n.expected) {
@@ -260,6 +263,20 @@ func (n *entry) unlearn() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.expected, n.hash, n.version = nil, "", ""
+}
+
+// relearn takes back what was unlearnt.
+func (n *entry) relearn(before state) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.expected, n.hash, n.version = before.expected, before.hash, before.version
+}
+
+// stopClock notes that a drift is left alone: how long it stands is no latency of ours.
+func (n *entry) stopClock() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.driftSince = time.Time{}
 }
 
 // reclaim says how long to wait for the values allocated before; not ok when that was often enough. The API

@@ -44,6 +44,9 @@ func (j *job) goal(ctx context.Context, live *Object, have fields) (goal, error)
 	case st.expected != nil && st.hash == hash && j.untouched(live, have):
 		// Made anew by us, and the answer was lost.
 		return j.accept(live, have)
+	case st.expected != nil && st.hash == hash && j.set.Mode == Warn:
+		// To tell what others changed, defaults have to be known; to write, they need not be.
+		return j.recognized(ctx, live, have)
 	case st.expected != nil && st.hash == hash:
 		// Deleted and made anew by somebody who copied our marks.
 		return goal{tree: j.fromRendered(have, have), hash: hash, drift: true, locked: true}, nil

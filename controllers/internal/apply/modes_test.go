@@ -4,6 +4,7 @@
 package apply
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestAdoption(t *testing.T) {
 			t.Parallel()
 			namespace := testutil.Namespace(t, cluster.Config(t), "adopt")
 			o := startOperator(t, operatorOptions{kinds: []Kind{kind}, name: t.Name()})
-			object, key := configMap(namespace, "a"), "adopt/"+name
+			object, key := configMap(namespace, "a"), "adopt/"+namespace+"/"+name
 			ref := o.ref(object)
 			foreign := o.add(ref, fields{"data": fields{"a": "theirs", "theirs": "x"}, "metadata": fields{"labels": fields{"l": "theirs"}}})
 			o.declare(key, object)
@@ -57,14 +58,15 @@ func TestAdoption(t *testing.T) {
 func TestConflictEnds(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "ends")
+	key := "ends/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object := configMap(namespace, "a")
 	ref := o.ref(object)
 	o.add(ref, fields{"data": fields{"a": "theirs"}})
-	o.declare("ends/a", object)
-	o.await("ends/a", 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
+	o.declare(key, object)
+	o.await(key, 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
 	o.remove(ref)
-	if r := o.settled("ends/a", 0); len(r.Drifts) > 0 {
+	if r := o.settled(key, 0); len(r.Drifts) > 0 {
 		t.Errorf("the end of a foreign object is told as a drift: %+v", r.Drifts)
 	}
 }
@@ -74,27 +76,28 @@ func TestConflictEnds(t *testing.T) {
 func TestTwoSets(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "two")
+	key, other := "two/"+namespace+"/first", "two/"+namespace+"/second"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	first, second := configMap(namespace, "a"), configMap(namespace, "a")
 	second.SetLabels(map[string]string{"second": "yes"})
-	o.applied("two/first", first)
+	o.applied(key, first)
 	ref := o.ref(first)
 	before := o.content(ref)
-	o.declare("two/second", second)
-	o.await("two/second", 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
+	o.declare(other, second)
+	o.await(other, 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
 
 	o.mu.Lock()
-	o.refs[ref] = "two/first"
+	o.refs[ref] = key
 	o.mu.Unlock()
-	from := o.now("two/first")
-	o.patch(ref, `[{"op":"replace","path":"/metadata/annotations/fleet.fairlead.io~1set","value":"two/second"}]`)
-	o.drift("two/first", from)
+	from := o.now(key)
+	o.patch(ref, fmt.Sprintf(`[{"op":"replace","path":"/metadata/annotations/fleet.fairlead.io~1set","value":%q}]`, other))
+	o.drift(key, from)
 	if o.content(ref) != before {
 		t.Errorf("it is %s, was %s", o.content(ref), before)
 	}
-	o.declare("two/first")
+	o.declare(key)
 	testutil.Eventually(t, soon, "the second set has it", func() (bool, string) {
-		o.kick("two/second")
+		o.kick(other)
 		u, err := o.resource(ref).Get(t.Context(), ref.Name, metav1.GetOptions{})
 		return err == nil && u.GetLabels()["second"] == "yes", ""
 	})
@@ -104,27 +107,28 @@ func TestTwoSets(t *testing.T) {
 func TestPause(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "pause")
+	key := "pause/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object := configMap(namespace, "a")
-	o.applied("pause/a", object)
-	ref, from := o.ref(object), o.now("pause/a")
+	o.applied(key, object)
+	ref, from := o.ref(object), o.now(key)
 	before := o.content(ref)
-	paused := Set{Key: "pause/a", Objects: o.sets["pause/a"].set.Objects, Paused: true}
+	paused := Set{Key: key, Objects: o.sets[key].set.Objects, Paused: true}
 	o.declareSet(paused)
-	r := o.await("pause/a", from, "paused", func(r run) bool { return r.Paused })
+	r := o.await(key, from, "paused", func(r run) bool { return r.Paused })
 	if r.Done() {
 		t.Error("a paused set is called done")
 	}
-	from = o.now("pause/a")
+	from = o.now(key)
 	o.patch(ref, matrix[2].value.patch)
-	o.await("pause/a", from, "the edit is seen", func(r run) bool { return r.Paused })
+	o.await(key, from, "the edit is seen", func(r run) bool { return r.Paused })
 	if done := o.done(ref); len(done) != 1 || o.content(ref) == before {
 		t.Errorf("a paused set was written: %+v", done)
 	}
 	paused.Paused = false
-	from = o.now("pause/a")
+	from = o.now(key)
 	o.declareSet(paused)
-	if drift := o.drift("pause/a", from); drift.Changes[0].Path != "data[a]" || o.content(ref) != before {
+	if drift := o.drift(key, from); drift.Changes[0].Path != "data[a]" || o.content(ref) != before {
 		t.Errorf("drift is %+v", drift)
 	}
 }
@@ -135,7 +139,7 @@ func TestWarn(t *testing.T) {
 	namespace := testutil.Namespace(t, cluster.Config(t), "warn")
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object := configMap(namespace, "a")
-	set := Set{Key: "warn/a", Objects: []client.Object{object}, Mode: Warn}
+	set := Set{Key: "warn/" + namespace + "/a", Objects: []client.Object{object}, Mode: Warn}
 	o.declareSet(set)
 	o.settled(set.Key, 0)
 	ref := o.ref(object)
@@ -183,13 +187,35 @@ func TestWarn(t *testing.T) {
 	}
 }
 
+// TestWarnOfAnother has the object replaced by one with our marks: what differs is told, defaults are not.
+func TestWarnOfAnother(t *testing.T) {
+	t.Parallel()
+	namespace := testutil.Namespace(t, cluster.Config(t), "warn")
+	o := startOperator(t, operatorOptions{kinds: []Kind{services}, name: t.Name()})
+	object := service(namespace, "a")
+	set := Set{Key: "warn/" + namespace + "/c", Objects: []client.Object{object}, Mode: Warn}
+	o.declareSet(set)
+	o.settled(set.Key, 0)
+	ref, from := o.ref(object), o.now(set.Key)
+	o.replace(set.Key, ref, func(object fields) { applyPatch(t, object, matrix[3].key.patch) })
+	told := func(r run) bool { return len(r.Drifts) == 1 && r.Drifts[0].Changes[0].Path != "" }
+	drift := o.await(set.Key, from, "a drift", told).Drifts[0]
+	if len(drift.Changes) != 1 || drift.Changes[0].Path != "spec.selector[x]" || drift.Changes[0].Manager != editor {
+		t.Errorf("drift is %+v, want spec.selector[x] alone", drift)
+	}
+	if done := o.done(ref); len(done) != 1 {
+		t.Errorf("writes were %+v", done)
+	}
+}
+
 // TestWarnAfterRestart starts with a drift that nobody remembers: it is found, told, and stays told.
 func TestWarnAfterRestart(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "warn")
+	key := "warn/" + namespace + "/b"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object := configMap(namespace, "a")
-	o.applied("warn/b", object)
+	o.applied(key, object)
 	ref := o.ref(object)
 	o.stop()
 	if _, err := o.resource(ref).Patch(t.Context(), ref.Name, types.MergePatchType, []byte(`{"data":{"a":null,"x":"y"}}`),
@@ -197,7 +223,7 @@ func TestWarnAfterRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	o = startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-	set := Set{Key: "warn/b", Objects: []client.Object{object}, Mode: Warn}
+	set := Set{Key: key, Objects: []client.Object{object}, Mode: Warn}
 	o.declareSet(set)
 	for i := range 3 {
 		from := o.now(set.Key)

@@ -46,7 +46,7 @@ func TestRecreated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key := "recreated/" + name
+			key := "recreated/" + namespace + "/" + name
 			o.applied(key, c.object)
 			ref := o.ref(c.object)
 			before, from := o.content(ref), o.now(key)
@@ -78,14 +78,15 @@ func TestRecreated(t *testing.T) {
 func TestRecreateAsksFirst(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "asks")
+	key := "asks/" + namespace + "/q"
 	o := startOperator(t, operatorOptions{kinds: []Kind{quotas}, name: t.Name()})
 	quota := terminatingQuota(namespace, "q")
-	o.applied("asks/q", quota)
-	ref, from := o.ref(quota), o.now("asks/q")
+	o.applied(key, quota)
+	ref, from := o.ref(quota), o.now(key)
 	uid := o.get(ref).GetUID()
 	quota.Spec.Scopes = []corev1.ResourceQuotaScope{"NoSuchScope"}
-	o.declare("asks/q", quota)
-	refused := o.await("asks/q", from, "a refusal", func(r run) bool { return len(r.Refused) > 0 })
+	o.declare(key, quota)
+	refused := o.await(key, from, "a refusal", func(r run) bool { return len(r.Refused) > 0 })
 	if !strings.Contains(refused.Refused[0].Message, "NoSuchScope") || o.get(ref).GetUID() != uid {
 		t.Errorf("refused is %+v, UID %s, was %s", refused.Refused, o.get(ref).GetUID(), uid)
 	}
@@ -96,15 +97,16 @@ func TestRecreateAsksFirst(t *testing.T) {
 func TestRefusedSelector(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "selector")
+	key := "selector/" + namespace + "/app"
 	o := startOperator(t, operatorOptions{kinds: []Kind{deployments}, name: t.Name()})
 	d := deployment(namespace, "app")
-	o.applied("selector/app", d)
-	ref, from := o.ref(d), o.now("selector/app")
-	foreign := o.replace("selector/app", ref, func(object fields) {
+	o.applied(key, d)
+	ref, from := o.ref(d), o.now(key)
+	foreign := o.replace(key, ref, func(object fields) {
 		applyPatch(t, object, `[{"op":"add","path":"/spec/selector/matchLabels/x","value":"y"},
 			{"op":"add","path":"/spec/template/metadata/labels/x","value":"y"}]`)
 	})
-	refused := o.await("selector/app", from, "a refusal", func(r run) bool { return len(r.Refused) > 0 })
+	refused := o.await(key, from, "a refusal", func(r run) bool { return len(r.Refused) > 0 })
 	if message := refused.Refused[0].Message; !strings.Contains(message, "field is immutable") || refused.Done() {
 		t.Errorf("got %+v, want the API server's words", refused)
 	}
@@ -119,7 +121,7 @@ func TestRefusedSpec(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "refused")
 	o := startOperator(t, operatorOptions{kinds: []Kind{limitRanges}, name: t.Name()})
-	const key = "refused/a"
+	key := "refused/" + namespace + "/a"
 	good, bad := limitRange(namespace, "a"), limitRange(namespace, "a")
 	bad.(*corev1.LimitRange).Spec.Limits[0].Min = resources("memory", "1Gi")
 	o.applied(key, good)
@@ -170,6 +172,42 @@ func TestRefusedSpec(t *testing.T) {
 	again.applied(key, good)
 	if last := again.runs(key, from); len(last[len(last)-1].Refused) > 0 {
 		t.Errorf("still refused: %+v", last)
+	}
+}
+
+// TestRefusedRepair has the API server refuse a repair for a while, as a policy of the cluster may do. It is
+// said, and the next event tries again.
+func TestRefusedRepair(t *testing.T) {
+	t.Parallel()
+	namespace := testutil.Namespace(t, cluster.Config(t), "refused")
+	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
+	for method, c := range map[string]struct {
+		breaks func(Ref)
+		tried  int
+	}{
+		http.MethodPatch: {func(ref Ref) { o.patch(ref, matrix[2].value.patch) }, 2},
+		http.MethodPost:  {o.remove, 1},
+	} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			object := configMap(namespace, strings.ToLower(method))
+			key := "refused/" + namespace + "/" + method
+			o.applied(key, object)
+			ref, from := o.ref(object), o.now(key)
+			before := o.content(ref)
+			policy := testutil.Answer(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, 0)
+			o.faults.Inject(c.tried, toObject(method, o.path(ref)), policy)
+			c.breaks(ref)
+			r := o.await(key, from, "a refusal", func(r run) bool { return len(r.Refused) == 1 })
+			if r.InForce != 0 || len(r.Drifts) > 0 || r.err != nil {
+				t.Errorf("got %v", r)
+			}
+			from = o.now(key)
+			o.kick(key)
+			if r := o.settled(key, from); len(r.Refused) > 0 || len(r.Drifts) != 1 || o.content(ref) != before {
+				t.Errorf("got %v; the object is %s, was %s", r, o.content(ref), before)
+			}
+		})
 	}
 }
 

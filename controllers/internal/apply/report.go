@@ -27,6 +27,7 @@ type attempt struct {
 // warn reports a drift once per content that was found.
 func (j *job) warn(live *Object, changes []Change) {
 	j.entry.settle(live, false)
+	j.entry.stopClock()
 	first := j.entry.tell(live.content)
 	if first {
 		j.result.Drifts = append(j.result.Drifts, Drift{Ref: j.want.ref, Changes: changes})

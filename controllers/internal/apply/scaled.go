@@ -4,6 +4,7 @@
 package apply
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,18 +24,27 @@ func (e *Engine) scaled(kind Kind, ref Ref, have fields) bool {
 	if replicas, ok := lookup(have, split(ex.scaled)); ok && replicas == int64(0) {
 		return false
 	}
-	for _, hpa := range hpas.inNamespace(ref.Namespace) {
-		tree, err := hpa.fields()
-		if err != nil {
-			continue
-		}
-		target, _ := lookup(tree, []string{"spec", "scaleTargetRef"})
-		t, _ := target.(fields)
-		version, _ := t["apiVersion"].(string)
-		group, _, _ := strings.Cut(version, "/")
-		if group == ref.Group && t["kind"] == ref.Kind && t["name"] == ref.Name && hpa.DeletionTimestamp == nil {
-			return true
-		}
-	}
-	return false
+	scalers := hpas.byIndex(indexTarget, targetKey(ref.Namespace, ref.Group, ref.Kind, ref.Name))
+	return slices.ContainsFunc(scalers, func(hpa *Object) bool { return hpa.DeletionTimestamp == nil })
 }
+
+// scaleTarget is the index of autoscalers by what they scale.
+func scaleTarget(obj any) ([]string, error) {
+	hpa, ok := obj.(*Object)
+	if !ok {
+		return nil, nil
+	}
+	tree, err := hpa.fields()
+	if err != nil {
+		return nil, err
+	}
+	found, _ := lookup(tree, []string{"spec", "scaleTargetRef"})
+	target, _ := found.(fields)
+	version, _ := target["apiVersion"].(string)
+	kind, _ := target["kind"].(string)
+	name, _ := target["name"].(string)
+	group, _, _ := strings.Cut(version, "/")
+	return []string{targetKey(hpa.Namespace, group, kind, name)}, nil
+}
+
+func targetKey(parts ...string) string { return strings.Join(parts, "/") }
