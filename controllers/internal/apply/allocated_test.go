@@ -38,7 +38,7 @@ func TestFirstWins(t *testing.T) {
 	o := startOperator(t, operatorOptions{kinds: []Kind{services}, name: t.Name()})
 	start := func(t *testing.T, name string) (s *corev1.Service, ref Ref, key, before string) {
 		t.Helper()
-		s, key = balancer(namespace, name), "first/"+name
+		s, key = balancer(namespace, name), "first/"+namespace+"/"+name
 		o.applied(key, s)
 		ref = o.ref(s)
 		return s, ref, key, allocated(o.get(ref))
@@ -116,10 +116,11 @@ func TestFirstWins(t *testing.T) {
 func TestScaled(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "scaled")
+	key := "scaled/" + namespace + "/app"
 	o := startOperator(t, operatorOptions{kinds: []Kind{deployments, hpas}, name: t.Name()})
 	d := deployment(namespace, "app").(*appsv1.Deployment)
 	d.Spec.Replicas = ptr.To[int32](2)
-	o.applied("scaled/app", d)
+	o.applied(key, d)
 	ref := o.ref(d)
 	autoscaler := o.ref(hpa(namespace, "app"))
 	foreign, err := o.engine.render("", hpa(namespace, "app"))
@@ -139,15 +140,15 @@ func TestScaled(t *testing.T) {
 	image := matrix[4].value
 
 	scale(4)
-	from := o.now("scaled/app")
+	from := o.now(key)
 	o.patch(ref, image.patch)
-	if drift := o.drift("scaled/app", from); len(drift.Changes) != 1 || drift.Changes[0].Path != image.path || replicas() != int64(4) {
+	if drift := o.drift(key, from); len(drift.Changes) != 1 || drift.Changes[0].Path != image.path || replicas() != int64(4) {
 		t.Errorf("drift is %+v and replicas %v; they are the autoscaler's", drift, replicas())
 	}
 
-	from = o.now("scaled/app")
+	from = o.now(key)
 	scale(0)
-	drift := o.drift("scaled/app", from)
+	drift := o.drift(key, from)
 	if drift.Changes[0].Path != "spec.replicas" || replicas() == int64(0) {
 		t.Errorf("drift is %+v and replicas %v; 0 switches the autoscaler off", drift, replicas())
 	}
@@ -156,9 +157,9 @@ func TestScaled(t *testing.T) {
 	testutil.Eventually(t, soon, "the autoscaler is gone", func() (bool, string) {
 		return len(o.engine.Live(autoscaler.GroupVersionKind, namespace)) == 0, ""
 	})
-	before, from := replicas(), o.now("scaled/app")
+	before, from := replicas(), o.now(key)
 	scale(5)
-	drift = o.drift("scaled/app", from)
+	drift = o.drift(key, from)
 	if drift.Changes[0].Path != "spec.replicas" || drift.Changes[0].Manager != "scaler" || replicas() != before {
 		t.Errorf("drift is %+v and replicas %v; nobody scales", drift, replicas())
 	}

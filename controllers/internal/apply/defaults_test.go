@@ -78,29 +78,31 @@ func TestAdmissionDefaults(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
 		t.Parallel()
 		namespace := testutil.Namespace(t, config, "policy")
+		key := "policy/" + namespace
 		injectField(t, client, namespace)
 		o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-		o.applied("policy/a", configMap(namespace, "a"))
+		o.applied(key, configMap(namespace, "a"))
 		ref := o.ref(configMap(namespace, "a"))
-		toleratesInjected(t, o, "policy/a", ref, 1)
+		toleratesInjected(t, o, key, ref, 1)
 		o.stop()
 
 		again := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-		again.applied("policy/a", configMap(namespace, "a"))
-		toleratesInjected(t, again, "policy/a", ref, 0)
+		again.applied(key, configMap(namespace, "a"))
+		toleratesInjected(t, again, key, ref, 0)
 	})
 	t.Run("after", func(t *testing.T) {
 		t.Parallel()
 		namespace := testutil.Namespace(t, config, "policy")
+		key := "policy/" + namespace
 		o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-		o.applied("policy/b", configMap(namespace, "b"))
+		o.applied(key, configMap(namespace, "b"))
 		ref := o.ref(configMap(namespace, "b"))
 		injectField(t, client, namespace)
 		// The first write of anybody brings the field in. One write of ours finds out that it is there to stay.
-		from := o.now("policy/b")
+		from := o.now(key)
 		o.patch(ref, `[{"op":"add","path":"/metadata/labels/theirs","value":"0"}]`)
-		o.settled("policy/b", from)
-		toleratesInjected(t, o, "policy/b", ref, 2)
+		o.settled(key, from)
+		toleratesInjected(t, o, key, ref, 2)
 	})
 }
 
@@ -140,9 +142,10 @@ func TestNewerAPIServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			namespace := testutil.Namespace(t, cluster.Config(t), "newer")
+			key := "newer/" + namespace
 			newer := &testutil.Rewrite{Resource: "configmaps", Object: func(object map[string]any) { object["newField"] = "default" }}
 			o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name(), wrap: func(c *rest.Config) { c.Wrap(newer.Wrap) }})
-			o.applied("newer/a", configMap(namespace, "a"))
+			o.applied(key, configMap(namespace, "a"))
 			ref := o.ref(configMap(namespace, "a"))
 			version := o.get(ref).GetResourceVersion()
 			cached := func() *Object { return o.engine.caches[ref.GroupVersionKind].get(ref.NamespacedName) }
@@ -153,27 +156,27 @@ func TestNewerAPIServer(t *testing.T) {
 			testutil.Eventually(t, soon, "the new field is cached", func() (bool, string) {
 				return strings.Contains(string(cached().content), "newField"), string(cached().content)
 			})
-			from := o.now("newer/a")
+			from := o.now(key)
 			if looks {
-				o.kick("newer/a")
-				if r := o.settled("newer/a", from); len(r.Drifts) > 0 || r.Writes > 0 || cached().ResourceVersion != version {
+				o.kick(key)
+				if r := o.settled(key, from); len(r.Drifts) > 0 || r.Writes > 0 || cached().ResourceVersion != version {
 					t.Errorf("a new field under the old version gives %+v", r)
 				}
 			}
 			o.patch(ref, matrix[2].value.patch)
-			if drift := o.drift("newer/a", from); len(drift.Changes) != 1 || drift.Changes[0].Path != "data[a]" {
+			if drift := o.drift(key, from); len(drift.Changes) != 1 || drift.Changes[0].Path != "data[a]" {
 				t.Errorf("drift is %+v", drift)
 			}
-			from = o.now("newer/a")
+			from = o.now(key)
 			o.patch(ref, matrix[2].key.patch)
-			o.drift("newer/a", from)
+			o.drift(key, from)
 			if asked := o.requests.Writes(o.path(ref)); len(asked) != 3 || strings.Contains(asked[2].Body, "newField") {
 				t.Errorf("writes were %+v, want a creation and two repairs, the last without the new field", asked)
 			}
 			o.stop()
 
 			again := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name(), wrap: func(c *rest.Config) { c.Wrap(newer.Wrap) }})
-			again.applied("newer/a", configMap(namespace, "a"))
+			again.applied(key, configMap(namespace, "a"))
 			if asked := again.requests.Select(func(r testutil.Request) bool { return r.Write() || r.DryRun }); len(asked) != 0 {
 				t.Errorf("after a restart: %+v", asked)
 			}

@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 			strike := func(method string, ref Ref) {
 				o.faults.Inject(2, toObject(method, o.path(ref)), fault)
 			}
-			f := &faulty{operator: o, t: t, key: "fault/" + name, namespace: namespace, strike: strike}
+			f := &faulty{operator: o, t: t, key: "fault/" + namespace + "/" + name, namespace: namespace, strike: strike}
 			f.creation()
 			f.repair()
 			f.deletion()
@@ -177,7 +177,7 @@ func TestDroppedWatches(t *testing.T) {
 			for _, name := range []string{"changed", "deleted", "unlabelled", "untouched"} {
 				objects = append(objects, configMap(namespace, name))
 			}
-			key := "watch/" + name
+			key := "watch/" + namespace + "/" + name
 			o.applied(key, objects...)
 			before := map[Ref]string{}
 			for _, object := range objects {
@@ -213,10 +213,11 @@ func TestDroppedWatches(t *testing.T) {
 func TestRelist(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "relist")
+	key := "relist/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object := configMap(namespace, "a")
-	o.applied("relist/a", object)
-	ref, from := o.ref(object), o.now("relist/a")
+	o.applied(key, object)
+	ref, from := o.ref(object), o.now(key)
 	lists := func() int {
 		return len(o.served.Select(func(r testutil.Request) bool { return strings.Contains(r.Path, configMaps.Resource) && r.Initial }))
 	}
@@ -224,7 +225,7 @@ func TestRelist(t *testing.T) {
 	o.expire()
 	testutil.Eventually(t, soon, "the cache is filled again", func() (bool, string) { return lists() > before, "" })
 	o.patch(ref, matrix[2].value.patch)
-	if drift := o.drift("relist/a", from); len(drift.Changes) != 1 {
+	if drift := o.drift(key, from); len(drift.Changes) != 1 {
 		t.Errorf("drift is %+v", drift)
 	}
 	if live := o.engine.Live(ref.GroupVersionKind, namespace); len(live) != 2 { // Ours, and the root CA's.
@@ -253,7 +254,7 @@ func TestNamespaceDeleted(t *testing.T) {
 	for i := range 20 {
 		objects = append(objects, configMap(namespace, fmt.Sprintf("c%d", i)), limitRange(namespace, fmt.Sprintf("l%d", i)))
 	}
-	const key = "going/a"
+	key := "going/" + namespace + "/a"
 	o.applied(key, objects...)
 	from := o.now(key)
 	if err := namespaces.Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
@@ -287,17 +288,18 @@ func TestNamespaceDeleted(t *testing.T) {
 func TestNeighbours(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "neighbours")
+	key := "neighbours/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	bad, good := configMap(namespace, "a-bad"), configMap(namespace, "b-good")
 	o.faults.Inject(1<<20, toObject(http.MethodPost, o.path(o.ref(bad))), testutil.Answer(http.StatusForbidden, metav1.StatusReasonForbidden, 0))
-	o.declare("neighbours/a", bad, good)
-	r := o.await("neighbours/a", 0, "one in force", func(r run) bool { return r.InForce == 1 })
+	o.declare(key, bad, good)
+	r := o.await(key, 0, "one in force", func(r run) bool { return r.InForce == 1 })
 	if r.err == nil || !strings.Contains(r.err.Error(), "a-bad") || errors.Is(r.err, errUnstable) {
 		t.Errorf("error is %v, want one that names the bad object", r.err)
 	}
-	from := o.now("neighbours/a")
+	from := o.now(key)
 	o.patch(o.ref(good), matrix[2].value.patch)
-	o.drift("neighbours/a", from)
+	o.drift(key, from)
 }
 
 // TestNoLeaks stops an operator in the middle of trouble.
@@ -307,7 +309,7 @@ func TestNoLeaks(t *testing.T) {
 	name := t.Name() + "/own"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps, services}, name: name})
 	object := configMap(namespace, "a")
-	o.applied("leaks/a", object)
+	o.applied("leaks/"+namespace+"/a", object)
 	o.faults.Inject(1, toObject(http.MethodPatch, o.path(o.ref(object))), testutil.Hang)
 	o.patch(o.ref(object), matrix[2].value.patch)
 	testutil.Eventually(t, soon, "a request hangs", func() (bool, string) { return o.faults.Left() == 0, "" })

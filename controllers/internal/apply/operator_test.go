@@ -215,6 +215,11 @@ func (o *operator) declareSet(set Set) {
 	if o.sets[set.Key] == nil {
 		o.sets[set.Key] = &declared{}
 	}
+	// Copies: a test may change its objects while a run that nobody waits for reads the set.
+	set.Objects = slices.Clone(set.Objects)
+	for i, object := range set.Objects {
+		set.Objects[i] = object.DeepCopyObject().(client.Object)
+	}
 	o.sets[set.Key].set = set
 	o.sets[set.Key].declaration++
 	for _, object := range set.Objects {

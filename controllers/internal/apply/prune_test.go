@@ -28,7 +28,7 @@ func TestTerminating(t *testing.T) {
 			t.Parallel()
 			namespace := testutil.Namespace(t, cluster.Config(t), "terminating")
 			o := startOperator(t, operatorOptions{kinds: []Kind{kind}, name: t.Name()})
-			object, key := configMap(namespace, "a"), "terminating/"+name
+			object, key := configMap(namespace, "a"), "terminating/"+namespace+"/"+name
 			o.applied(key, object)
 			ref, from := o.ref(object), o.now(key)
 			before := o.content(ref)
@@ -72,7 +72,7 @@ func TestPrune(t *testing.T) {
 			t.Parallel()
 			namespace := testutil.Namespace(t, cluster.Config(t), "prune")
 			o := startOperator(t, operatorOptions{kinds: []Kind{kind}, name: t.Name()})
-			key := "prune/" + name
+			key := "prune/" + namespace + "/" + name
 			a, b, c := configMap(namespace, "a"), configMap(namespace, "b"), configMap(namespace, "c")
 			o.applied(key, a, b, c)
 			ref := o.ref(b)
@@ -117,15 +117,16 @@ func TestPrune(t *testing.T) {
 func TestPruneForgets(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "forget")
+	key := "forget/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-	o.applied("forget/a", configMap(namespace, "a"))
-	from := o.now("forget/a")
+	o.applied(key, configMap(namespace, "a"))
+	from := o.now(key)
 	o.mu.Lock()
 	o.refs = map[Ref]string{} // From now on events ask for nothing.
-	o.sets["forget/a"].set = Set{Key: "forget/a"}
+	o.sets[key].set = Set{Key: key}
 	o.mu.Unlock()
-	o.kick("forget/a")
-	o.await("forget/a", from, "pruned", func(r run) bool { return r.Writes == 1 })
+	o.kick(key)
+	o.await(key, from, "pruned", func(r run) bool { return r.Writes == 1 })
 	testutil.Eventually(t, soon, "nothing is remembered", func() (bool, string) {
 		o.engine.mu.RLock()
 		defer o.engine.mu.RUnlock()
@@ -137,21 +138,22 @@ func TestPruneForgets(t *testing.T) {
 func TestPruneAnother(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "another")
+	key := "another/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	a := configMap(namespace, "a")
-	o.applied("another/a", a)
-	ref, from := o.ref(a), o.now("another/a")
+	o.applied(key, a)
+	ref, from := o.ref(a), o.now(key)
 	o.between(http.MethodDelete, ref, func() {
 		o.remove(ref)
 		o.add(ref, fields{"data": fields{"theirs": "x"}})
 	})
-	o.declare("another/a")
-	o.await("another/a", from, "the deletion was tried", func(run) bool { return o.faults.Left() == 0 })
-	o.kick("another/a")
+	o.declare(key)
+	o.await(key, from, "the deletion was tried", func(run) bool { return o.faults.Left() == 0 })
+	o.kick(key)
 	if found := o.content(ref); !strings.Contains(found, "theirs") {
 		t.Errorf("the foreign object is %q", found)
 	}
-	for _, r := range o.runs("another/a", from) {
+	for _, r := range o.runs(key, from) {
 		if r.err != nil || len(r.Conflicts) > 0 {
 			t.Errorf("run is %+v; who wants nothing of that name has no conflict", r)
 		}
@@ -162,19 +164,20 @@ func TestPruneAnother(t *testing.T) {
 func TestNeverOursNeverPruned(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "never")
+	key := "never/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	a := configMap(namespace, "a")
 	ref := o.ref(a)
 	o.add(ref, fields{"data": fields{"theirs": "x"}})
-	o.declare("never/a", a)
-	o.await("never/a", 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
-	o.hold("never/a", func() {
+	o.declare(key, a)
+	o.await(key, 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
+	o.hold(key, func() {
 		o.patch(ref, `[{"op":"add","path":"/metadata/annotations","value":{"fleet.fairlead.io/adopt":"true"}}]`)
 		o.mu.Lock()
-		o.sets["never/a"].set.Objects = nil
+		o.sets[key].set.Objects = nil
 		o.mu.Unlock()
 	})
-	o.await("never/a", 1, "a run without it", func(r run) bool { return r.Desired == 0 })
+	o.await(key, 1, "a run without it", func(r run) bool { return r.Desired == 0 })
 	if asked := o.requests.Writes(o.path(ref)); len(asked) != 0 || o.content(ref) == "" {
 		t.Errorf("the foreign object is %q; writes were %+v", o.content(ref), asked)
 	}

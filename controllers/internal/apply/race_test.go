@@ -43,7 +43,7 @@ func TestEditOnTheWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key := "way/" + name
+			key := "way/" + namespace + "/" + name
 			o.applied(key, c.object)
 			ref, from := o.ref(c.object), o.now(key)
 			o.between(http.MethodPatch, ref, func() { o.patch(ref, c.second) })
@@ -78,12 +78,12 @@ func TestRenderOnTheWay(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "way")
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
-	object := configMap(namespace, "a")
-	o.applied("way/render", object)
+	object, key := configMap(namespace, "a"), "way/"+namespace+"/render"
+	o.applied(key, object)
 	ref := o.ref(object)
 	o.between(http.MethodPatch, ref, func() { o.patch(ref, matrix[2].key.patch) })
 	object.SetLabels(map[string]string{"app": "new"})
-	o.applied("way/render", object)
+	o.applied(key, object)
 	if live := o.get(ref); len(live.Object["data"].(fields)) != 2 || live.GetLabels()["app"] != "new" {
 		t.Errorf("it is %v", live.Object)
 	}
@@ -96,29 +96,29 @@ func TestDeletedOnTheWay(t *testing.T) {
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	t.Run("gone", func(t *testing.T) {
 		t.Parallel()
-		object := configMap(namespace, "gone")
-		o.applied("way/gone", object)
-		ref, from := o.ref(object), o.now("way/gone")
+		object, key := configMap(namespace, "gone"), "way/"+namespace+"/gone"
+		o.applied(key, object)
+		ref, from := o.ref(object), o.now(key)
 		before := o.content(ref)
 		o.between(http.MethodPatch, ref, func() { o.remove(ref) })
 		o.patch(ref, matrix[2].value.patch)
-		o.settled("way/gone", from)
+		o.settled(key, from)
 		if o.content(ref) != before {
 			t.Errorf("it is %s, was %s", o.content(ref), before)
 		}
 	})
 	t.Run("going", func(t *testing.T) {
 		t.Parallel()
-		object := configMap(namespace, "going")
-		o.applied("way/going", object)
-		ref, from := o.ref(object), o.now("way/going")
+		object, key := configMap(namespace, "going"), "way/"+namespace+"/going"
+		o.applied(key, object)
+		ref, from := o.ref(object), o.now(key)
 		o.patch(ref, held)
 		o.between(http.MethodPatch, ref, func() { o.remove(ref) })
 		o.patch(ref, matrix[2].value.patch)
-		o.await("way/going", from, "terminating", func(r run) bool { return len(r.Terminating) == 1 })
-		from = o.now("way/going")
+		o.await(key, from, "terminating", func(r run) bool { return len(r.Terminating) == 1 })
+		from = o.now(key)
 		releaseFinalizer(o, ref)
-		o.settled("way/going", from)
+		o.settled(key, from)
 	})
 }
 
@@ -130,11 +130,11 @@ func TestCreatedOnTheWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := startOperator(t, operatorOptions{kinds: []Kind{kind}, name: t.Name()})
-			object := configMap(namespace, name)
+			object, key := configMap(namespace, name), "way/"+namespace+"/"+name
 			ref := o.ref(object)
 			o.between(http.MethodPost, ref, func() { o.add(ref, fields{"data": fields{"theirs": "x"}}) })
-			o.declare("way/"+name, object)
-			r := o.await("way/"+name, 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
+			o.declare(key, object)
+			r := o.await(key, 0, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
 			if r.err != nil || len(o.done(ref)) != 0 {
 				t.Errorf("got %v; writes were %+v", r, o.done(ref))
 			}
@@ -146,16 +146,17 @@ func TestCreatedOnTheWay(t *testing.T) {
 func TestReplacedOnTheWay(t *testing.T) {
 	t.Parallel()
 	namespace := testutil.Namespace(t, cluster.Config(t), "way")
+	key := "way/" + namespace + "/a"
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object := configMap(namespace, "a")
-	o.applied("way/a", object)
-	ref, from := o.ref(object), o.now("way/a")
+	o.applied(key, object)
+	ref, from := o.ref(object), o.now(key)
 	o.between(http.MethodPatch, ref, func() {
 		o.remove(ref)
 		o.add(ref, fields{"data": fields{"theirs": "x"}})
 	})
 	o.patch(ref, matrix[2].value.patch)
-	r := o.await("way/a", from, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
+	r := o.await(key, from, "a conflict", func(r run) bool { return len(r.Conflicts) == 1 })
 	if len(r.Refused) > 0 || len(r.Drifts) > 0 || len(o.done(ref)) != 1 {
 		t.Errorf("got %+v", r)
 	}

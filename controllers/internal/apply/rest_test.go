@@ -258,8 +258,8 @@ func TestEcho(t *testing.T) {
 	namespace := testutil.Namespace(t, cluster.Config(t), "echo")
 	o := startOperator(t, operatorOptions{kinds: []Kind{networkPolicies, services}, name: t.Name()})
 	policy, svc := networkPolicy(namespace, "a"), service(namespace, "a")
-	o.applied("echo/a", policy)
-	o.applied("echo/b", svc)
+	o.applied("echo/"+namespace+"/a", policy)
+	o.applied("echo/"+namespace+"/b", svc)
 	seen := func(ref Ref) int {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -272,10 +272,10 @@ func TestEcho(t *testing.T) {
 		o.patch(ref, patch)
 		o.drift(key, from)
 	}
-	edit(ref, "echo/a", matrix[11].key.patch)
+	edit(ref, "echo/"+namespace+"/a", matrix[11].key.patch)
 	before := seen(ref)
 	for i := range edits {
-		edit(ref, "echo/a", fmt.Sprintf(`[{"op":"add","path":"/spec/podSelector/matchLabels/x%d","value":"y"}]`, i))
+		edit(ref, "echo/"+namespace+"/a", fmt.Sprintf(`[{"op":"add","path":"/spec/podSelector/matchLabels/x%d","value":"y"}]`, i))
 	}
 	if events := seen(ref) - before; events != edits {
 		t.Errorf("%d events came through for %d edits", events, edits)
@@ -292,7 +292,7 @@ func TestEcho(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	edit(ref, "echo/b", matrix[3].value.patch)
+	edit(ref, "echo/"+namespace+"/b", matrix[3].value.patch)
 	if events := seen(ref) - before; events != 1 {
 		t.Errorf("%d events came through for an edit and 3 writes of the status", events)
 	}

@@ -68,7 +68,7 @@ func TestAttribution(t *testing.T) {
 			if name == "secret-added" {
 				c.object.SetName(name)
 			}
-			key := "told/" + name
+			key := "told/" + namespace + "/" + name
 			o.applied(key, c.object)
 			from, began := o.now(key), time.Now()
 			c.change(o.ref(c.object))
@@ -101,7 +101,7 @@ func TestRecorder(t *testing.T) {
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	recorder := make(recordings, 4)
 	o.engine.recorder = recorder
-	o.applied("recorder/a", configMap(namespace, "a"))
+	o.applied("recorder/"+namespace+"/a", configMap(namespace, "a"))
 	o.patch(o.ref(configMap(namespace, "a")), matrix[2].value.patch)
 	select {
 	case got := <-recorder:
@@ -135,7 +135,7 @@ func TestContested(t *testing.T) {
 	namespace := testutil.Namespace(t, cluster.Config(t), "contested")
 	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps}, name: t.Name()})
 	object, neighbour := configMap(namespace, "a"), configMap(namespace, "b")
-	const key = "contested/a"
+	key := "contested/" + namespace + "/a"
 	o.applied(key, object, neighbour)
 	ref := o.ref(object)
 	broken := func() bool { return o.get(ref).Object["data"].(fields)["a"] != "1" }
