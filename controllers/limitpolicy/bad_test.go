@@ -201,6 +201,10 @@ func TestBadObjectsDoNoHarm(t *testing.T) {
 			t.Cleanup(func() { _ = o.client.Delete(o.background(t), policy) })
 			stored = append(stored, policy)
 		}
+		// Under the rules again, the API server refuses even the status of some of them.
+		for _, policy := range stored {
+			o.await(t, policy, "a status", func(p *v1alpha1.LimitPolicy) bool { return condition(p, v1alpha1.ConditionReady) != "" })
+		}
 	})
 	if len(stored) < 60 {
 		t.Errorf("only %d specs could be stored", len(stored))

@@ -5,6 +5,7 @@ package limitpolicy_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -319,4 +320,30 @@ func TestNamespaceTerminatesMidWay(t *testing.T) {
 		t.Errorf("the terminating namespace was written to: %+v", writes)
 	}
 	change(t, o, held, func(c *corev1.ConfigMap) { c.Finalizers = nil })
+}
+
+// TestNamespaceDeletedWhileItIsCovered has the LimitRange on its way when the namespace starts to go.
+func TestNamespaceDeletedWhileItIsCovered(t *testing.T) {
+	t.Parallel()
+	o := running(t)
+	stays, goes := o.namespace(t, "late"), o.namespace(t, "late")
+	onItsWay, going, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	o.faults.Inject(1, func(r testutil.Request) bool {
+		return r.Method == http.MethodPost && strings.Contains(r.Path, "/namespaces/"+goes+"/limitranges")
+	}, func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+		defer close(answered)
+		close(onItsWay)
+		<-going
+		return next.RoundTrip(req)
+	})
+	policy := o.policy(t, "late", maxMemory("1Gi"))
+	<-onItsWay
+	remove(t, o, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: goes}})
+	close(going)
+	<-answered
+	o.wantBounds(t, "Container max memory=1Gi", stays)
+	got := o.awaitCovered(t, policy, 1)
+	if got.Status.Namespaces.Failed != 0 {
+		t.Errorf("a namespace that is gone counts: %+v", got.Status.Namespaces)
+	}
 }
