@@ -75,7 +75,7 @@ func run(ctx context.Context, dir string, args []string) error {
 }
 
 func up(ctx context.Context, dir string) error {
-	if cp, err := controlplane.Open(dir); err == nil && running(cp) == len(cp.Status()) {
+	if cp, err := controlplane.Open(dir, nil); err == nil && running(cp) == len(cp.Status()) {
 		fmt.Println("already running; checking that it is ready")
 	}
 	began := time.Now()
@@ -96,7 +96,7 @@ func up(ctx context.Context, dir string) error {
 }
 
 func down(dir string) error {
-	cp, err := controlplane.Open(dir)
+	cp, err := controlplane.Open(dir, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		fmt.Println("there is no control plane in", dir)
 		return nil
@@ -113,7 +113,7 @@ func down(dir string) error {
 }
 
 func status(dir string) error {
-	cp, err := controlplane.Open(dir)
+	cp, err := controlplane.Open(dir, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNotRunning
 	}

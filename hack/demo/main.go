@@ -102,7 +102,7 @@ func (d *demo) progress(format string, args ...any) {
 }
 
 func (d *demo) controlPlane(ctx context.Context) error {
-	if _, err := controlplane.Open(d.dir); err == nil {
+	if _, err := controlplane.Open(d.dir, nil); err == nil {
 		d.found = true
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err

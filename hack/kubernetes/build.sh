@@ -4,10 +4,10 @@
 #
 # Prints the folder with the binaries of a Kubernetes release, and builds first what is not there.
 #
-#   build.sh [VERSION]
+#   build.sh [--node] [VERSION]
 #
-# VERSION is one that has a module beside this file, like v1.37.2. Without it, $KUBEBUILDER_ASSETS is
-# the answer if it is set, then $FAIRLEAD_KUBERNETES, then the newest. Binaries are kept in
+# With --node those of a node are among them. VERSION is one that has a module beside this file, like v1.37.2. Without it, $KUBEBUILDER_ASSETS is
+# the answer if it is set (not with --node), then $FAIRLEAD_KUBERNETES, then the newest. Binaries are kept in
 # $FAIRLEAD_CACHE/kubernetes/VERSION, or fairlead/kubernetes/VERSION in the user's cache folder, so that
 # a new checkout does not build them again. Progress goes to stderr.
 set -euo pipefail
@@ -15,6 +15,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 self=$here/$(basename "${BASH_SOURCE[0]}")
 binaries=(etcd kube-apiserver kube-controller-manager kubectl)
+of_node=(kube-scheduler kubelet kube-proxy)
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "build.sh: $*"; exit 1; }
@@ -74,12 +75,17 @@ share() {
 }
 
 main() {
-  local module binary package number=0 missing=0
+  local module binary package number=0 missing=0 node=
+  if [[ ${1-} == --node ]]; then
+    node=yes
+    binaries+=("${of_node[@]}")
+    shift
+  fi
   if [[ ${1-} == -h || ${1-} == --help ]]; then
     sed -n '5,/^set/{/^#/{s/^# \{0,1\}//p}}' "$self"
     return
   fi
-  if [[ -z ${1-} && -n ${KUBEBUILDER_ASSETS-} && -z ${FAIRLEAD_KUBERNETES-} ]]; then
+  if [[ -z ${1-} && -z $node && -n ${KUBEBUILDER_ASSETS-} && -z ${FAIRLEAD_KUBERNETES-} ]]; then
     from_environment
     return
   fi

@@ -32,29 +32,38 @@ const (
 func Assets() (string, error) {
 	version := os.Getenv(EnvVersion)
 	if dir := os.Getenv(EnvAssets); dir != "" && version == "" {
-		if err := checkAssets(dir, components()...); err != nil {
+		if err := checkAssets(dir, basic()...); err != nil {
 			return "", fmt.Errorf("%s: %w; correct it, or unset it and run \"make kubernetes\"", EnvAssets, err)
 		}
 		return filepath.Abs(dir)
 	}
-	build := "make kubernetes"
 	if version == "" {
-		version = Version
-	} else {
-		build += " KUBERNETES_VERSION=" + version
+		return cached(Version, "make kubernetes", basic()...)
 	}
-	root, err := cacheRoot()
+	return cached(version, "make kubernetes KUBERNETES_VERSION="+version, basic()...)
+}
+
+// NodeAssets returns the folder in the cache with the binaries of a control plane and a node, of release Version.
+func NodeAssets() (string, error) {
+	return cached(Version, "make kubernetes-node", append(basic(), Scheduler, "kubelet", "kube-proxy")...)
+}
+
+func basic() []Component { return []Component{Etcd, APIServer, ControllerManager} }
+
+func cached(version, build string, want ...Component) (string, error) {
+	root, err := CacheRoot()
 	if err != nil {
 		return "", err
 	}
 	dir := filepath.Join(root, "kubernetes", version)
-	if err := checkAssets(dir, components()...); err != nil {
+	if err := checkAssets(dir, want...); err != nil {
 		return "", fmt.Errorf("binaries of Kubernetes %s: %w; run %q", version, err, build)
 	}
 	return dir, nil
 }
 
-func cacheRoot() (string, error) {
+// CacheRoot is the folder of everything that is built once and kept for all checkouts.
+func CacheRoot() (string, error) {
 	if root := os.Getenv(EnvCache); root != "" {
 		return filepath.Abs(root)
 	}

@@ -9,11 +9,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/fairlead/fairlead/test/daemon"
 )
 
 // Component is one process of a control plane, by the name of its binary.
@@ -24,10 +27,14 @@ const (
 	Etcd              Component = "etcd"
 	APIServer         Component = "kube-apiserver"
 	ControllerManager Component = "kube-controller-manager"
+	Scheduler         Component = "kube-scheduler"
 )
 
 // components lists all processes in the order in which they start.
-func components() []Component { return []Component{Etcd, APIServer, ControllerManager} }
+func components() []Component { return []Component{Etcd, APIServer, ControllerManager, Scheduler} }
+
+// loopback is where everything listens that only this machine, or its own network namespace, has to reach.
+const loopback = "127.0.0.1"
 
 // Options say how to run a control plane. The zero value is an API server without controllers.
 type Options struct {
@@ -41,11 +48,33 @@ type Options struct {
 	// ControllerManager adds kube-controller-manager, which namespaces need to get service accounts
 	// and to go away, garbage collection to happen and quotas to have a status.
 	ControllerManager bool
+	// ControllerManagerArgs are added to its command line, and win over what is there.
+	ControllerManagerArgs []string
+	// Scheduler adds kube-scheduler, for a node. Its binary is one of those of a node.
+	Scheduler bool
+	// Address is where the API server listens; empty means 127.0.0.1. Keys are made for the address that is
+	// asked for first.
+	Address string
+	// Users are further users beside the administrator. Those of the first start are the ones that there are.
+	Users []User
+	// Enter is a command line that starts another one, like nsenter, and becomes it. All processes start by it.
+	Enter []string
+	// Dial reaches 127.0.0.1 as the processes have it; nil means that it is this process's own.
+	Dial Dial `json:"-"`
 	// Detached makes the processes outlive this one. Their ids are recorded in Dir, and Start on the same
 	// Dir starts only what does not run. Otherwise they die with this process, however it ends.
 	Detached bool
 	// Log gets a line for every step, like testing.T.Logf; nil means none.
-	Log func(format string, args ...any)
+	Log func(format string, args ...any) `json:"-"`
+}
+
+// Dial opens a connection, as net.Dialer.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// User is somebody whom the API server knows by a token.
+type User struct {
+	Name   string
+	Groups []string
 }
 
 // ControlPlane is a control plane that Start started or Open found.
@@ -56,8 +85,8 @@ type ControlPlane struct {
 	mu        sync.Mutex
 	ports     ports
 	keys      credentials
-	processes map[Component]*process
-	spawner   *spawner
+	processes map[Component]*daemon.Daemon
+	spawner   *daemon.Spawner
 }
 
 // Status is what is known of one process.
@@ -85,17 +114,21 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 	return cp, nil
 }
 
-// Open finds the detached control plane of a folder and starts nothing. The error is fs.ErrNotExist
-// where there never was one.
-func Open(dir string) (*ControlPlane, error) {
+// Open finds the detached control plane of a folder, with the options that it was started with, and starts nothing.
+// dial is Options.Dial. The error is fs.ErrNotExist where there never was one.
+func Open(dir string, dial Dial) (*ControlPlane, error) {
 	if _, err := os.Stat(filepath.Join(dir, stateDir)); err != nil {
 		return nil, err
 	}
-	cp := &ControlPlane{opts: Options{Dir: dir, Detached: true}}
+	cp := &ControlPlane{opts: Options{Dir: dir}}
+	if err := daemon.ReadJSON(cp.path(optionsFile), &cp.opts); err != nil {
+		return nil, err
+	}
+	cp.opts.Dir, cp.opts.Dial, cp.opts.Log = dir, dial, func(string, ...any) {}
 	if err := cp.load(); err != nil {
 		return nil, err
 	}
-	return cp, nil
+	return cp, cp.readCredentials()
 }
 
 // Config returns a new client configuration for the administrator, without a client-side rate limit.
@@ -108,14 +141,14 @@ func (cp *ControlPlane) Config() *rest.Config {
 // Kubeconfig returns the path of a kubeconfig for the administrator.
 func (cp *ControlPlane) Kubeconfig() string { return filepath.Join(cp.opts.Dir, "kubeconfig") }
 
-// Status tells of each process whether it runs.
+// Status tells of each process that belongs to it whether it runs.
 func (cp *ControlPlane) Status() []Status {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
 	var all []Status
-	for _, c := range components() {
+	for _, c := range cp.wanted() {
 		s := Status{Component: c, Log: cp.logPath(c)}
-		if p := cp.processes[c]; p.alive() {
+		if p := cp.processes[c]; p.Alive() {
 			s.PID = p.PID
 		}
 		all = append(all, s)
@@ -127,7 +160,7 @@ func (cp *ControlPlane) Status() []Status {
 func (cp *ControlPlane) Kill(c Component) error {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	return cp.processes[c].kill()
+	return cp.processes[c].Kill()
 }
 
 // Restart kills one process if it runs, and starts it with the same ports and data. It returns when the
@@ -135,7 +168,7 @@ func (cp *ControlPlane) Kill(c Component) error {
 func (cp *ControlPlane) Restart(ctx context.Context, c Component) error {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	if err := cp.processes[c].kill(); err != nil {
+	if err := cp.processes[c].Kill(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -157,10 +190,10 @@ func (cp *ControlPlane) Stop() error {
 	defer cp.mu.Unlock()
 	var errs []error
 	for _, c := range components() {
-		errs = append(errs, cp.processes[c].kill())
+		errs = append(errs, cp.processes[c].Kill())
 	}
 	if cp.spawner != nil {
-		cp.spawner.close()
+		cp.spawner.Close()
 	}
 	if cp.temporary {
 		errs = append(errs, os.RemoveAll(cp.opts.Dir))

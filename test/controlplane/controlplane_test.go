@@ -19,6 +19,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/fairlead/fairlead/test/daemon"
 )
 
 // envHelper makes the test binary start a control plane and wait to be killed.
@@ -81,7 +83,7 @@ func pids(cp *ControlPlane) map[Component]int {
 func TestRestartKeepsData(t *testing.T) {
 	cp := start(t, Options{ControllerManager: true})
 	host := cp.Config().Host
-	for _, c := range components() {
+	for _, c := range cp.wanted() {
 		create(t, cp, "before-"+string(c))
 		before := pids(cp)[c]
 		if err := cp.Kill(c); err != nil {
@@ -110,7 +112,7 @@ func TestStopLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for c, pid := range before {
-		if pid != 0 && exists(pid) {
+		if pid != 0 && daemon.Running(pid) {
 			t.Errorf("%s (pid %d) still runs", c, pid)
 		}
 	}
@@ -142,7 +144,7 @@ func TestDetachedHeals(t *testing.T) {
 	healed := start(t, opts)
 	mustExist(t, healed, "kept")
 
-	opened, err := Open(opts.Dir)
+	opened, err := Open(opts.Dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +182,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for c, pid := range children {
-		gone := func(context.Context) (bool, error) { return !exists(pid), nil }
+		gone := func(context.Context) (bool, error) { return !daemon.Running(pid), nil }
 		if err := wait.PollUntilContextTimeout(t.Context(), readyPoll, time.Minute, true, gone); err != nil {
 			t.Errorf("%s (pid %d) outlived its parent", c, pid)
 		}
@@ -193,8 +195,7 @@ func helper(dir string) {
 		panic(err)
 	}
 	running := pids(cp)
-	delete(running, ControllerManager)
-	if err := writeJSON(filepath.Join(dir, "pids"), running); err != nil {
+	if err := daemon.WriteJSON(filepath.Join(dir, "pids"), running); err != nil {
 		panic(err)
 	}
 	select {}
@@ -217,9 +218,4 @@ func waitForPIDs(t *testing.T, path string) map[Component]int {
 		t.Fatalf("the helper started %v", found)
 	}
 	return found
-}
-
-func exists(pid int) bool {
-	_, state, err := processStat(pid)
-	return err == nil && state != "Z" && state != "X"
 }

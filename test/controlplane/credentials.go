@@ -4,6 +4,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -20,6 +22,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
+
+	"github.com/fairlead/fairlead/test/daemon"
 )
 
 const (
@@ -36,7 +40,8 @@ const (
 
 // credentials are what a client needs.
 type credentials struct {
-	token string
+	// tokens are by the name of the user.
+	tokens map[string]string
 	// ca is the serving certificate with that of the CA that signed it.
 	ca []byte
 }
@@ -62,17 +67,21 @@ func (cp *ControlPlane) readCredentials() error {
 	if err != nil {
 		return err
 	}
-	row, err := csv.NewReader(strings.NewReader(string(tokens))).Read()
+	rows, err := csv.NewReader(bytes.NewReader(tokens)).ReadAll()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", tokenFile, err)
 	}
-	cp.keys = credentials{token: row[0], ca: ca}
+	cp.keys = credentials{tokens: map[string]string{}, ca: ca}
+	for _, row := range rows {
+		cp.keys.tokens[row[1]] = row[0]
+	}
 	return nil
 }
 
 func (cp *ControlPlane) makeCredentials() error {
 	certPEM, keyPEM, err := cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{
-		Host:         "127.0.0.1",
+		Host:         loopback,
+		AlternateIPs: []net.IP{net.ParseIP(cp.opts.Address), net.ParseIP(serviceAddress)},
 		AlternateDNS: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
 		MaxAge:       certificateAge,
 	})
@@ -87,14 +96,21 @@ func (cp *ControlPlane) makeCredentials() error {
 	if err != nil {
 		return err
 	}
-	row := fmt.Sprintf("%s,%s,%s,%q\n", rand.Text(), adminUser, adminUser, adminGroup)
+	var tokens bytes.Buffer
+	rows := csv.NewWriter(&tokens)
+	for _, u := range append([]User{{Name: adminUser, Groups: []string{adminGroup}}}, cp.opts.Users...) {
+		if err := rows.Write([]string{rand.Text(), u.Name, u.Name, strings.Join(u.Groups, ",")}); err != nil {
+			return err
+		}
+	}
+	rows.Flush()
 	for _, f := range []struct {
 		name string
 		data []byte
 	}{
-		{servingCert, certPEM}, {servingKey, keyPEM}, {accountKey, accountPEM}, {tokenFile, []byte(row)},
+		{servingCert, certPEM}, {servingKey, keyPEM}, {accountKey, accountPEM}, {tokenFile, tokens.Bytes()},
 	} {
-		if err := writeFile(cp.path(f.name), f.data); err != nil {
+		if err := daemon.WriteFile(cp.path(f.name), f.data); err != nil {
 			return err
 		}
 	}
@@ -104,26 +120,35 @@ func (cp *ControlPlane) makeCredentials() error {
 func (cp *ControlPlane) config() *rest.Config {
 	return &rest.Config{
 		Host:            cp.url(),
-		BearerToken:     cp.keys.token,
+		BearerToken:     cp.keys.tokens[adminUser],
 		TLSClientConfig: rest.TLSClientConfig{CAData: cp.keys.ca},
 		QPS:             -1,
 	}
 }
 
 func (cp *ControlPlane) url() string {
-	return fmt.Sprintf("https://127.0.0.1:%d", cp.ports.APIServer)
+	return fmt.Sprintf("https://%s:%d", cp.opts.Address, cp.ports.APIServer)
 }
 
 func (cp *ControlPlane) writeKubeconfig() error {
+	return cp.WriteKubeconfig(cp.Kubeconfig(), adminUser)
+}
+
+// WriteKubeconfig writes a kubeconfig for one of the users of the first start.
+func (cp *ControlPlane) WriteKubeconfig(path, user string) error {
 	const name = "fairlead"
+	token, ok := cp.keys.tokens[user]
+	if !ok {
+		return fmt.Errorf("the control plane has no user %s", user)
+	}
 	data, err := clientcmd.Write(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: cp.url(), CertificateAuthorityData: cp.keys.ca}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{adminUser: {Token: cp.keys.token}},
-		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: adminUser}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{user: {Token: token}},
+		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: user}},
 		CurrentContext: name,
 	})
 	if err != nil {
 		return err
 	}
-	return writeFile(cp.Kubeconfig(), data)
+	return daemon.WriteFile(path, data)
 }

@@ -29,19 +29,28 @@ func (cp *ControlPlane) waitComponent(ctx context.Context, c Component) error {
 	switch c {
 	case Etcd:
 		return cp.poll(ctx, c, func(ctx context.Context) error {
-			return probe(ctx, http.DefaultClient, fmt.Sprintf("http://127.0.0.1:%d/health", cp.ports.Etcd))
+			return probe(ctx, &http.Client{Transport: &http.Transport{DialContext: cp.opts.Dial, DisableKeepAlives: true}}, fmt.Sprintf("http://127.0.0.1:%d/health", cp.ports.Etcd))
 		})
 	case APIServer:
 		return cp.waitAPIServer(ctx)
+	case Scheduler:
+		return cp.waitHealthy(ctx, c, cp.ports.Scheduler)
 	default:
-		client, err := rest.HTTPClientFor(cp.config())
-		if err != nil {
-			return err
-		}
-		return cp.poll(ctx, c, func(ctx context.Context) error {
-			return probe(ctx, client, fmt.Sprintf("https://127.0.0.1:%d/healthz", cp.ports.ControllerManager))
-		})
+		return cp.waitHealthy(ctx, c, cp.ports.ControllerManager)
 	}
+}
+
+func (cp *ControlPlane) waitHealthy(ctx context.Context, c Component, port int) error {
+	config := cp.config()
+	config.Dial = cp.opts.Dial
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	return cp.poll(ctx, c, func(ctx context.Context) error {
+		return probe(ctx, client, fmt.Sprintf("https://%s:%d/healthz", loopback, port))
+	})
 }
 
 func (cp *ControlPlane) waitAPIServer(ctx context.Context) error {
@@ -79,7 +88,7 @@ func (cp *ControlPlane) poll(ctx context.Context, c Component, ask func(context.
 	p := cp.processes[c]
 	last := errors.New("not asked yet")
 	err := wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
-		if !p.alive() {
+		if !p.Alive() {
 			return false, errors.New("it has exited")
 		}
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -90,7 +99,7 @@ func (cp *ControlPlane) poll(ctx context.Context, c Component, ask func(context.
 	if err == nil {
 		return nil
 	}
-	tail := p.tail()
+	tail := p.Tail()
 	if strings.Contains(tail, "address already in use") {
 		err = fmt.Errorf("%w: %w", err, errPortTaken)
 	}

@@ -11,25 +11,32 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/fairlead/fairlead/test/daemon"
 )
 
 const (
-	stateDir = "controlplane"
+	stateDir    = "controlplane"
+	optionsFile = "options.json"
 	// startTimeout bounds a start on a loaded machine; an idle one needs about 8 seconds.
 	startTimeout = 3 * time.Minute
 	portAttempts = 3
 )
 
 func newControlPlane(opts Options) (*ControlPlane, error) {
-	cp := &ControlPlane{opts: opts, processes: map[Component]*process{}}
+	cp := &ControlPlane{opts: opts, processes: map[Component]*daemon.Daemon{}}
 	if opts.Log == nil {
 		cp.opts.Log = func(string, ...any) {}
+	}
+	if opts.Address == "" {
+		cp.opts.Address = loopback
 	}
 	var err error
 	if opts.Assets == "" {
 		cp.opts.Assets, err = Assets()
-	} else {
-		err = checkAssets(opts.Assets, cp.wanted()...)
+	}
+	if err == nil {
+		err = checkAssets(cp.opts.Assets, cp.wanted()...)
 	}
 	if err != nil {
 		return nil, err
@@ -44,7 +51,7 @@ func newControlPlane(opts Options) (*ControlPlane, error) {
 		return nil, err
 	}
 	if !opts.Detached {
-		cp.spawner = newSpawner()
+		cp.spawner = daemon.NewSpawner()
 	}
 	return cp, nil
 }
@@ -59,10 +66,13 @@ func (cp *ControlPlane) up(ctx context.Context) error {
 	if err := os.MkdirAll(cp.path(), 0o700); err != nil {
 		return err
 	}
-	if err := cp.load(); err != nil {
+	err := cp.load()
+	if err == nil {
+		err = daemon.WriteJSON(cp.path(optionsFile), cp.opts)
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	for range portAttempts {
 		if err = cp.upOnce(ctx); !errors.Is(err, errPortTaken) {
 			return err
@@ -92,16 +102,16 @@ func (cp *ControlPlane) upOnce(ctx context.Context) error {
 
 // load reads what an earlier run left: its ports, keys and the processes that it detached.
 func (cp *ControlPlane) load() error {
-	cp.processes = map[Component]*process{}
-	if err := readJSON(cp.path("ports.json"), &cp.ports); err != nil {
+	cp.processes = map[Component]*daemon.Daemon{}
+	if err := daemon.ReadJSON(cp.path("ports.json"), &cp.ports); err != nil {
 		return err
 	}
 	if !cp.opts.Detached {
 		return nil
 	}
 	for _, c := range components() {
-		p := &process{name: c, logPath: cp.logPath(c), recordPath: cp.path(string(c) + ".json")}
-		if err := readJSON(p.recordPath, &p.record); err != nil {
+		p, err := daemon.Open(string(c), cp.logPath(c), cp.recordPath(c))
+		if err != nil {
 			return err
 		}
 		cp.processes[c] = p
@@ -111,25 +121,23 @@ func (cp *ControlPlane) load() error {
 
 // ensure starts a process unless it runs with the command line that it should have.
 func (cp *ControlPlane) ensure(ctx context.Context, c Component) error {
-	args := cp.args(c)
-	if p := cp.processes[c]; p.alive() {
+	args := slices.Concat(cp.opts.Enter, cp.args(c))
+	if p := cp.processes[c]; p.Alive() {
 		if slices.Equal(p.Args, args) {
 			return nil
 		}
 		cp.opts.Log("%s runs with other arguments: restarting it", c)
-		if err := p.kill(); err != nil {
+		if err := p.Kill(); err != nil {
 			return err
 		}
 	}
 	began := time.Now()
-	p := &process{name: c, logPath: cp.logPath(c), record: record{Args: args}}
-	spawn := startDetached
-	if cp.opts.Detached {
-		p.recordPath = cp.path(string(c) + ".json")
-	} else {
-		spawn = cp.spawner.start
+	spawn, record := daemon.Detached, cp.recordPath(c)
+	if !cp.opts.Detached {
+		spawn, record = cp.spawner.Start, ""
 	}
-	if err := p.start(spawn); err != nil {
+	p := daemon.New(string(c), cp.logPath(c), record, args...)
+	if err := p.Start(spawn); err != nil {
 		return fmt.Errorf("start %s: %w", c, err)
 	}
 	cp.processes[c] = p
@@ -141,10 +149,14 @@ func (cp *ControlPlane) ensure(ctx context.Context, c Component) error {
 }
 
 func (cp *ControlPlane) wanted() []Component {
+	wanted := []Component{Etcd, APIServer}
 	if cp.opts.ControllerManager {
-		return components()
+		wanted = append(wanted, ControllerManager)
 	}
-	return []Component{Etcd, APIServer}
+	if cp.opts.Scheduler {
+		wanted = append(wanted, Scheduler)
+	}
+	return wanted
 }
 
 func (cp *ControlPlane) path(elem ...string) string {
@@ -152,3 +164,5 @@ func (cp *ControlPlane) path(elem ...string) string {
 }
 
 func (cp *ControlPlane) logPath(c Component) string { return cp.path(string(c) + ".log") }
+
+func (cp *ControlPlane) recordPath(c Component) string { return cp.path(string(c) + ".json") }

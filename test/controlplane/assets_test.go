@@ -5,51 +5,11 @@ package controlplane
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
-
-// TestReusedPIDIsNotKilled plays a record whose process id belongs to another process by now.
-func TestReusedPIDIsNotKilled(t *testing.T) {
-	stranger := exec.Command("cat")
-	hold, err := stranger.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stranger.Start(); err != nil {
-		t.Fatal(err)
-	}
-	started, _, err := processStat(stranger.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	boot, err := bootID()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, r := range map[string]record{
-		"other start": {PID: stranger.Process.Pid, Started: started + "1", Boot: boot},
-		"other boot":  {PID: stranger.Process.Pid, Started: started, Boot: "an earlier one"},
-	} {
-		p := &process{record: r}
-		if p.alive() {
-			t.Errorf("%s: counts as alive", name)
-		}
-		if err := p.kill(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	// A killed process would not end by itself with success.
-	if err := hold.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := stranger.Wait(); err != nil {
-		t.Errorf("the stranger was killed: %v", err)
-	}
-}
 
 func TestAssets(t *testing.T) {
 	complete, empty, cache := t.TempDir(), t.TempDir(), t.TempDir()
@@ -101,7 +61,7 @@ func addBinaries(t *testing.T, dir string) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range components() {
+	for _, c := range basic() {
 		if err := os.WriteFile(filepath.Join(dir, string(c)), nil, 0o700); err != nil {
 			t.Fatal(err)
 		}
