@@ -41,9 +41,9 @@ help: ## Show this help.
 	  /^##@/ {printf "\n%s\n", substr($$0, 5)}' Makefile
 
 .PHONY: demo
-demo: kubernetes ## Tell what Fairlead does on a real API server; KEEP=1 leaves it running.
+demo: $(if $(NODE),kubernetes-node,kubernetes) ## Tell what Fairlead does on a real API server; NODE=1 with pods that run (root on Linux); KEEP=1 leaves it running.
 	@$(PROGRESS) "compiling the demo" go build -o bin/demo ./hack/demo
-	@bin/demo $(if $(KEEP),--keep) $(DEMOFLAGS)
+	@bin/demo $(if $(NODE),--node) $(if $(KEEP),--keep) $(DEMOFLAGS)
 
 .PHONY: test
 test: compiler kubernetes ## Run all tests, on the newest and the oldest Kubernetes; does all set-up.
@@ -67,6 +67,10 @@ compiler:
 	  echo "Install one (Debian: apt-get install gcc libc6-dev), or run the tests without it: make test RACE=" >&2; \
 	  exit 1; \
 	fi
+
+.PHONY: e2e
+e2e: ## Run the tests on pods: on a cluster of one node made for it (root on Linux), or on that of KUBECONFIG with images by IMG; KEEP=1 leaves it.
+	@KUBECONFIG="$(if $(filter file,$(origin KUBECONFIG)),,$(KUBECONFIG))" IMG=$(IMG) KEEP=$(KEEP) hack/e2e.sh $(TESTFLAGS)
 
 ##@ Measure
 
@@ -143,6 +147,28 @@ controlplane-down: bin/controlplane ## Stop them and remove their data.
 controlplane-status: bin/controlplane ## Say what runs.
 	@bin/controlplane status
 
+##@ Cluster of one node on this machine (root on Linux)
+
+.PHONY: kubernetes-node
+kubernetes-node:
+	@hack/kubernetes/build.sh --node >/dev/null
+
+.PHONY: cluster-up
+cluster-up: kubernetes-node bin/cluster ## Start a cluster whose pods run; kubeconfig in .run.
+	@bin/cluster up
+
+.PHONY: cluster-down
+cluster-down: bin/cluster ## Stop it and remove all that it left on this machine.
+	@bin/cluster down
+
+.PHONY: cluster-status
+cluster-status: bin/cluster ## Say what runs.
+	@bin/cluster status
+
+.PHONY: images
+images: bin/cluster ## Build the images of the tests, IMAGES="operator echo" or all, and load them into the cluster if it runs.
+	@IMG=$(IMG) bin/cluster load $(IMAGES)
+
 ##@ Cluster of KUBECONFIG
 
 .PHONY: install
@@ -185,7 +211,7 @@ $(LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
 	@CGO_ENABLED=0 $(PROGRESS) "building golangci-lint" go build -C hack/tools/golangci-lint -trimpath \
 	  -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-# Go knows best whether it has to be built again.
-.PHONY: bin/controlplane
-bin/controlplane:
-	@go build -o $@ ./hack/controlplane
+# Go knows best whether they have to be built again.
+.PHONY: bin/controlplane bin/cluster
+bin/controlplane bin/cluster: bin/%:
+	@go build -o $@ ./hack/$*

@@ -16,7 +16,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fairlead/fairlead/test/cluster"
 	"github.com/fairlead/fairlead/test/controlplane"
+	"github.com/fairlead/fairlead/test/daemon"
 )
 
 const usage = `Keeps etcd, kube-apiserver and kube-controller-manager running in the background.
@@ -34,6 +36,8 @@ Environment:
 
 Flags:
 `
+
+var errCluster = errors.New("a cluster runs here, which is a control plane as well: use it, or stop it with \"make cluster-down\"")
 
 var errNotRunning = errors.New("the control plane does not run; start it with \"make controlplane-up\"")
 
@@ -64,9 +68,9 @@ func run(ctx context.Context, dir string, args []string) error {
 	}
 	switch args[0] {
 	case "up":
-		return locked(dir, func() error { return up(ctx, dir) })
+		return daemon.Locked(dir, func() error { return up(ctx, dir) })
 	case "down":
-		return locked(dir, func() error { return down(dir) })
+		return daemon.Locked(dir, func() error { return down(dir) })
 	case "status":
 		return status(dir)
 	default:
@@ -75,7 +79,10 @@ func run(ctx context.Context, dir string, args []string) error {
 }
 
 func up(ctx context.Context, dir string) error {
-	if cp, err := controlplane.Open(dir, nil); err == nil && running(cp) == len(cp.Status()) {
+	if c, err := cluster.Open(dir); err == nil && c.Running() {
+		return errCluster
+	}
+	if cp, err := controlplane.Open(dir, nil); err == nil && cp.Running() {
 		fmt.Println("already running; checking that it is ready")
 	}
 	began := time.Now()
@@ -127,7 +134,7 @@ func status(dir string) error {
 		}
 		fmt.Printf("%-24s %-12s log %s\n", s.Component, state, s.Log)
 	}
-	if running(cp) != len(cp.Status()) {
+	if !cp.Running() {
 		return errNotRunning
 	}
 	fmt.Printf("kubeconfig               %s\n", cp.Kubeconfig())
@@ -142,23 +149,4 @@ func running(cp *controlplane.ControlPlane) int {
 		}
 	}
 	return n
-}
-
-// locked keeps two commands from working on one folder at the same time.
-func locked(dir string, do func() error) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Close() }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		fmt.Println("another command works on this control plane; waiting for it")
-		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-			return fmt.Errorf("lock %s: %w", dir, err)
-		}
-	}
-	return do()
 }

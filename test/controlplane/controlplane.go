@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"k8s.io/client-go/rest"
@@ -128,7 +129,10 @@ func Open(dir string, dial Dial) (*ControlPlane, error) {
 	if err := cp.load(); err != nil {
 		return nil, err
 	}
-	return cp, cp.readCredentials()
+	if err := cp.readCredentials(); err != nil {
+		return nil, err
+	}
+	return cp, nil
 }
 
 // Config returns a new client configuration for the administrator, without a client-side rate limit.
@@ -154,6 +158,11 @@ func (cp *ControlPlane) Status() []Status {
 		all = append(all, s)
 	}
 	return all
+}
+
+// Running reports whether all processes run.
+func (cp *ControlPlane) Running() bool {
+	return !slices.ContainsFunc(cp.Status(), func(s Status) bool { return s.PID == 0 })
 }
 
 // Kill ends one process as kill -9 does and returns when it is gone.

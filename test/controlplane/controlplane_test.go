@@ -183,7 +183,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 	}
 	for c, pid := range children {
 		gone := func(context.Context) (bool, error) { return !daemon.Running(pid), nil }
-		if err := wait.PollUntilContextTimeout(t.Context(), readyPoll, time.Minute, true, gone); err != nil {
+		if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, gone); err != nil {
 			t.Errorf("%s (pid %d) outlived its parent", c, pid)
 		}
 	}
@@ -211,7 +211,7 @@ func waitForPIDs(t *testing.T, path string) map[Component]int {
 		}
 		return err == nil, errors.Join(err, json.Unmarshal(data, &found))
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), readyPoll, startTimeout, true, written); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, startTimeout, true, written); err != nil {
 		t.Fatal(err)
 	}
 	if len(found) != 2 {

@@ -5,23 +5,14 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-)
-
-const (
-	readyPoll = 50 * time.Millisecond
-	// probeTimeout bounds one probe, so that a server that accepts and never answers is asked again.
-	probeTimeout = 5 * time.Second
 )
 
 // waitComponent returns when a process serves, or with the end of its log when it does not.
@@ -83,27 +74,14 @@ func (cp *ControlPlane) waitReady(ctx context.Context) error {
 	})
 }
 
-// poll asks until the answer is yes. It gives up early when the process has died.
+// poll asks until the answer is yes.
 func (cp *ControlPlane) poll(ctx context.Context, c Component, ask func(context.Context) error) error {
 	p := cp.processes[c]
-	last := errors.New("not asked yet")
-	err := wait.PollUntilContextCancel(ctx, readyPoll, true, func(ctx context.Context) (bool, error) {
-		if !p.Alive() {
-			return false, errors.New("it has exited")
-		}
-		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-		defer cancel()
-		last = ask(ctx)
-		return last == nil, nil
-	})
-	if err == nil {
-		return nil
-	}
-	tail := p.Tail()
-	if strings.Contains(tail, "address already in use") {
+	err := p.Await(ctx, ask)
+	if err != nil && strings.Contains(p.Tail(), "address already in use") {
 		err = fmt.Errorf("%w: %w", err, errPortTaken)
 	}
-	return fmt.Errorf("%s is not ready: %w (last answer: %w)\nend of its log:\n%s", c, err, last, tail)
+	return err
 }
 
 func (cp *ControlPlane) client() (corev1client.CoreV1Interface, error) {

@@ -122,10 +122,9 @@ func (cp *ControlPlane) load() error {
 // ensure starts a process unless it runs with the command line that it should have.
 func (cp *ControlPlane) ensure(ctx context.Context, c Component) error {
 	args := slices.Concat(cp.opts.Enter, cp.args(c))
-	if p := cp.processes[c]; p.Alive() {
-		if slices.Equal(p.Args, args) {
-			return nil
-		}
+	if p := cp.processes[c]; p.Runs(args) {
+		return nil
+	} else if p.Alive() {
 		cp.opts.Log("%s runs with other arguments: restarting it", c)
 		if err := p.Kill(); err != nil {
 			return err

@@ -6,18 +6,26 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
+	askPoll = 50 * time.Millisecond
+	// askTimeout bounds one question, so that a server that accepts and never answers is asked again.
+	askTimeout = 5 * time.Second
+
 	killTimeout = 20 * time.Second
 	killPoll    = 5 * time.Millisecond
 	tailBytes   = 4096
@@ -110,6 +118,27 @@ func (d *Daemon) Alive() bool {
 	}
 	boot, err := bootID()
 	return err == nil && boot == d.Boot
+}
+
+// Runs reports whether the process runs with that command line.
+func (d *Daemon) Runs(args []string) bool { return d.Alive() && slices.Equal(d.Args, args) }
+
+// Await asks until there is no error. It gives up early when the process has died, and has the end of its log then.
+func (d *Daemon) Await(ctx context.Context, ask func(context.Context) error) error {
+	last := errors.New("not asked yet")
+	err := wait.PollUntilContextCancel(ctx, askPoll, true, func(ctx context.Context) (bool, error) {
+		if !d.Alive() {
+			return false, errors.New("it has exited")
+		}
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		last = ask(ctx)
+		return last == nil, nil
+	})
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s is not ready: %w (last answer: %w)\nend of its log:\n%s", d.Name, err, last, d.Tail())
 }
 
 // Kill ends the process as kill -9 does, and returns when it is gone.
