@@ -166,8 +166,9 @@ cluster-status: bin/cluster ## Say what runs.
 	@bin/cluster status
 
 .PHONY: images
-images: bin/cluster ## Build the images of the tests, IMAGES="operator echo" or all, and load them into the cluster if it runs.
-	@IMG=$(IMG) bin/cluster load $(IMAGES)
+images: bin/images bin/cluster ## Build the images of the tests, IMAGES="operator echo" or all, and load them into the cluster if it runs.
+	@bin/images -reference operator=$(IMG) $(IMAGES)
+	@if bin/cluster status >/dev/null 2>&1; then IMG=$(IMG) bin/cluster load $(IMAGES); fi
 
 ##@ Cluster of KUBECONFIG
 
@@ -212,6 +213,6 @@ $(LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
 	  -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # Go knows best whether they have to be built again.
-.PHONY: bin/controlplane bin/cluster
-bin/controlplane bin/cluster: bin/%:
+.PHONY: bin/controlplane bin/cluster bin/images
+bin/controlplane bin/cluster bin/images: bin/%:
 	@go build -o $@ ./hack/$*

@@ -57,4 +57,4 @@ if ! "$kubectl" get namespace fairlead-system >/dev/null 2>&1; then
 fi
 make deploy IMG="$IMG" KUBECONFIG="$KUBECONFIG" KUBECTL="$kubectl"
 say "testing"
-hack/progress.sh "end-to-end tests" go test -tags e2e -count=1 -timeout 30m "$@" ./test/e2e
+go test -tags e2e -count=1 -v -timeout 30m "$@" ./test/e2e
