@@ -4,21 +4,25 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const readyPoll = 200 * time.Millisecond
@@ -26,21 +30,43 @@ const readyPoll = 200 * time.Millisecond
 //go:embed manifests/*.yaml
 var manifests embed.FS
 
-// installAddons applies what every cluster has: CoreDNS and metrics-server.
+// installAddons applies what every cluster has: CoreDNS and metrics-server. Unlike kubectl it asks only for the groups
+// that it needs: those of metrics-server itself answer late after a crash.
 func (c *Cluster) installAddons(ctx context.Context) error {
-	return fs.WalkDir(manifests, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
+	direct, err := client.New(c.Config(), client.Options{})
+	if err != nil {
+		return err
+	}
+	paths, err := fs.Glob(manifests, "manifests/*.yaml")
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
 		text, err := manifests.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		if _, err := c.kubectl(ctx, string(text), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
+		if err := applyAll(ctx, direct, text); err != nil {
 			return fmt.Errorf("apply %s: %w", path, err)
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// applyAll applies all documents of a YAML file.
+func applyAll(ctx context.Context, direct client.Client, text []byte) error {
+	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), len(text))
+	for {
+		object := &unstructured.Unstructured{}
+		if err := documents.Decode(object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := direct.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("fairlead-cluster"), client.ForceOwnership); err != nil {
+			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
 }
 
 // waitReady returns when a pod would run, find others by name and be measured. After a crash the API server still has
@@ -107,7 +133,7 @@ func (c *Cluster) explain() string {
 		{"get", "pods", "-A", "-o", "wide"},
 		{"get", "events", "-A", "--field-selector=type=Warning", "-o", "custom-columns=OBJECT:.involvedObject.name,MESSAGE:.message"},
 	} {
-		out, err := c.kubectl(ctx, "", args...)
+		out, err := c.kubectl(ctx, args...)
 		if err != nil {
 			out = err.Error()
 		}
@@ -118,15 +144,9 @@ func (c *Cluster) explain() string {
 
 // Overview is what kubectl tells of the node and of the pods.
 func (c *Cluster) Overview(ctx context.Context) (string, error) {
-	return c.kubectl(ctx, "", "get", "nodes,pods", "-A", "-o", "wide")
+	return c.kubectl(ctx, "get", "nodes,pods", "-A", "-o", "wide")
 }
 
-func (c *Cluster) kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(c.state.Assets, "kubectl"), append([]string{"--kubeconfig=" + c.Kubeconfig()}, args...)...)
-	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out), nil
+func (c *Cluster) kubectl(ctx context.Context, args ...string) (string, error) {
+	return run(ctx, filepath.Join(c.state.Assets, "kubectl"), append([]string{"--kubeconfig=" + c.Kubeconfig()}, args...)...)
 }

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/fairlead/fairlead/test/host"
 )
 
 // debian is the files of packages and of what they depend on; no script of a package runs.
@@ -31,12 +33,11 @@ func (d debian) key(context.Context, string) (string, error) {
 }
 
 func (d debian) add(ctx context.Context, _, work string, into tree) error {
-	command, err := exec.LookPath("mmdebstrap")
-	if err != nil {
-		return errors.New("mmdebstrap is needed to fetch Debian packages: install the package mmdebstrap")
-	}
 	if os.Geteuid() != 0 {
 		return errors.New("fetching Debian packages needs root: run it as root")
+	}
+	if err := host.Ensure(ctx, nil, host.Program("mmdebstrap", "mmdebstrap")); err != nil {
+		return err
 	}
 	mirror, err := findMirror("/etc/apt")
 	if err != nil {
@@ -54,7 +55,7 @@ func (d debian) add(ctx context.Context, _, work string, into tree) error {
 		d.Suite, root, fmt.Sprintf("deb [signed-by=%s] %s %s main", mirror.keyring, mirror.uri, d.Suite),
 	}
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, command, args...)
+	cmd := exec.CommandContext(ctx, "mmdebstrap", args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+work)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {
