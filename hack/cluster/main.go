@@ -18,6 +18,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/fairlead/fairlead/test/cluster"
 	"github.com/fairlead/fairlead/test/daemon"
 	"github.com/fairlead/fairlead/test/images"
@@ -54,6 +57,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // The libraries' own words would stand between the lines.
 	if err := run(ctx, *dir, flag.Args()); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "cluster:", err)
 		stop()

@@ -15,11 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/fairlead/fairlead/test/daemon"
 	"github.com/fairlead/fairlead/test/operator"
@@ -28,6 +30,7 @@ import (
 // TestLifecycle takes a cluster through up, up again, kill -9 of everything, up, and down, beside whatever other
 // cluster runs on this machine.
 func TestLifecycle(t *testing.T) {
+	log.SetLogger(logr.Discard())
 	before := traces(t)
 	root, err := operator.Root()
 	if err != nil {

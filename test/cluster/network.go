@@ -74,7 +74,8 @@ func (c *Cluster) killRemains() error {
 	for _, name := range daemons() {
 		errs = append(errs, c.daemons[name].Kill())
 	}
-	errs = append(errs, c.stopPlane(), c.killMembers(), c.removeLink())
+	// kubelet would wait seconds for each cgroup whose container is gone.
+	errs = append(errs, c.stopPlane(), c.killMembers(), c.removeLink(), c.removeCgroups())
 	return errors.Join(errs...)
 }
 
