@@ -58,3 +58,7 @@ fi
 make deploy IMG="$IMG" KUBECONFIG="$KUBECONFIG" KUBECTL="$kubectl"
 say "testing"
 go test -tags e2e -count=1 -v -timeout 30m "$@" ./test/e2e
+if [[ -n ${FAIRLEAD_E2E_CLUSTER:-} ]]; then
+  say "testing the life of a cluster, with another one"
+  go test -tags e2e -count=1 -v -timeout 30m "$@" ./test/cluster
+fi

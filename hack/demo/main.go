@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,16 +19,15 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/fairlead/fairlead/controllers/setup"
 	"github.com/fairlead/fairlead/test/controlplane"
-	"github.com/fairlead/fairlead/test/operator"
 )
 
 const usage = `Tells what Fairlead does, with real objects on a real API server: etcd, kube-apiserver and
-kube-controller-manager on this machine, started if they do not run, and the operator beside them.
+kube-controller-manager on this machine, started if they do not run, and the operator beside them. With -node it is a
+whole cluster, where pods run and the operator is one of them; that needs root on Linux.
 
 Flags:
 `
@@ -39,6 +37,7 @@ func main() {
 	defer stop()
 	d := &demo{out: os.Stdout, start: time.Now()}
 	flag.StringVar(&d.dir, "dir", ".run", "folder of the control plane")
+	onNode := flag.Bool("node", false, "play on a cluster of one node")
 	flag.IntVar(&d.namespaces, "namespaces", 200, "namespaces to make")
 	flag.BoolVar(&d.keep, "keep", false, "leave everything running, and say how to look around")
 	flag.Usage = func() {
@@ -46,6 +45,10 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
+	d.stage = &plane{d: d}
+	if *onNode {
+		d.stage = &node{d: d}
+	}
 	log.SetLogger(logr.Discard()) // The libraries' own words would stand between the lines.
 	if err := d.run(ctx); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "demo:", err)
@@ -62,13 +65,11 @@ type demo struct {
 	keep       bool
 	start      time.Time
 
-	plane *controlplane.ControlPlane
-	// found is true where the control plane ran before: it stays.
-	found   bool
-	process *operator.Process
+	stage   stage
 	client  client.Client
 	plain   kubernetes.Interface
 	watch   *watcher
+	started bool
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
@@ -77,11 +78,11 @@ func (d *demo) run(ctx context.Context) (err error) {
 		title string
 		do    func(context.Context) error
 	}{
-		{"A control plane", d.controlPlane},
-		{"The operator", d.operator},
+		{"Kubernetes", d.kubernetes},
+		{"The operator", d.stage.install},
 		{fmt.Sprintf("%d namespaces of teams", d.namespaces), d.teams},
 		{"One policy for all of them", d.policy},
-		{"A pod that wants too much", d.pod},
+		{"A pod that wants too much", d.greedy},
 		{"Somebody edits one LimitRange and deletes another", d.drift},
 		{"A second policy asks for something else", d.conflict},
 		{"What would a stricter policy refuse? A dry run", d.dryRun},
@@ -101,20 +102,12 @@ func (d *demo) progress(format string, args ...any) {
 	_, _ = fmt.Fprintf(d.out, "   · %5.1f s  %s\n", time.Since(d.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
-func (d *demo) controlPlane(ctx context.Context) error {
-	if _, err := controlplane.Open(d.dir, nil); err == nil {
-		d.found = true
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	plane, err := controlplane.Start(ctx, controlplane.Options{
-		Dir: d.dir, ControllerManager: true, Detached: true, Log: d.progress,
-	})
+func (d *demo) kubernetes(ctx context.Context) error {
+	cfg, err := d.stage.start(ctx)
 	if err != nil {
 		return err
 	}
-	d.plane = plane
-	cfg := plane.Config()
+	d.started = true
 	if d.client, err = client.New(cfg, client.Options{Scheme: setup.Scheme()}); err != nil {
 		return err
 	}
@@ -129,67 +122,27 @@ func (d *demo) controlPlane(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) operator(ctx context.Context) error {
-	root, err := operator.Root()
-	if err != nil {
-		return err
-	}
-	cfg := d.plane.Config()
-	if _, err := envtest.InstallCRDs(cfg, envtest.CRDInstallOptions{Paths: []string{filepath.Join(root, "config", "crd", "bases")}}); err != nil {
-		return err
-	}
-	d.progress("the CRD limitpolicies.fleet.fairlead.io is installed")
-	if err := d.ensureNamespace(ctx, operatorNamespace, nil); err != nil {
-		return err
-	}
-	binary := filepath.Join(d.dir, "fairlead")
-	d.progress("building the operator")
-	if err := operator.Build(ctx, root, binary); err != nil {
-		return err
-	}
-	start := operator.Start
-	if d.keep {
-		start = operator.StartDetached
-	}
-	// With an election the operator ends by itself when the control plane has gone.
-	d.process, err = start(binary, d.plane.Kubeconfig(), filepath.Join(d.dir, "operator.log"), "--leader-elect", "--namespace="+operatorNamespace)
-	if err != nil {
-		return err
-	}
-	if err := d.process.Ready(ctx); err != nil {
-		return err
-	}
-	d.say("runs, %s after its start", time.Since(d.process.Started).Round(time.Millisecond))
-	return nil
-}
-
 // end leaves nothing running, or says how to look around.
 func (d *demo) end(failed error) error {
-	if d.plane == nil {
+	if !d.started {
 		return nil
 	}
 	if d.keep && failed == nil {
 		d.lookAround()
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var errs []error
-	if d.found {
+	if d.stage.found() {
 		d.progress("removing what the demo made")
 		errs = append(errs, d.remove(ctx))
 	}
-	if d.process != nil {
-		errs = append(errs, d.process.Stop())
-	}
-	if !d.found {
-		errs = append(errs, d.plane.Stop())
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, d.stage.stop(ctx))...); err != nil {
 		return err
 	}
 	if failed == nil {
-		_, _ = fmt.Fprintf(d.out, "\n   Done in %.0f s; nothing is left running. Keep it to look around: make demo KEEP=1\n", time.Since(d.start).Seconds())
+		_, _ = fmt.Fprintf(d.out, "\n   Done in %.0f s; nothing of it is left running. Keep it to look around: make demo KEEP=1\n", time.Since(d.start).Seconds())
 	}
 	return nil
 }
@@ -199,6 +152,7 @@ func (d *demo) lookAround() {
 	if assets, err := controlplane.Assets(); err == nil {
 		kubectl = filepath.Join(assets, "kubectl")
 	}
+	kubeconfig, logs, down := d.stage.hints()
 	_, _ = fmt.Fprintf(d.out, `
 ── Look around
    export KUBECONFIG=%s
@@ -207,7 +161,7 @@ func (d *demo) lookAround() {
    k describe limitpolicy team-default        # conditions, repairs, events
    k edit limitrange -n team-001 fairlead     # and look again
    k get limitpolicy strict -o yaml           # what a dry run found
-   tail -f %s
-   Stop everything: make controlplane-down
-`, d.plane.Kubeconfig(), kubectl, filepath.Join(d.dir, "operator.log"))
+   %s
+   Stop everything: %s
+`, kubeconfig, kubectl, logs, down)
 }

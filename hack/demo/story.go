@@ -54,22 +54,40 @@ func (d *demo) teams(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for name, memory := range map[string]string{"web": "512Mi", "cache": "384Mi", "sidecar": "256Mi"} {
-		if err := client.IgnoreAlreadyExists(d.client.Create(ctx, pod(team(0), name, memory))); err != nil {
-			return err
-		}
+	if err := d.pods(ctx); err != nil {
+		return err
 	}
-	d.say("made, labelled tier=team; three pods run in %s", team(0))
 	var err error
 	d.watch, err = newWatcher(ctx, d.plain)
 	return err
 }
 
-func pod(namespace, name, memory string) *corev1.Pod {
+func (d *demo) pods(ctx context.Context) error {
+	for name, memory := range map[string]string{"web": "512Mi", "cache": "384Mi", "sidecar": "256Mi"} {
+		if err := client.IgnoreAlreadyExists(d.client.Create(ctx, d.pod(team(0), name, memory))); err != nil {
+			return err
+		}
+	}
+	if _, runs := d.stage.image(); !runs {
+		d.say("made, labelled tier=team; three pods wait for a node in %s", team(0))
+		return nil
+	}
+	if err := d.waitFor(ctx, func(ctx context.Context) (bool, error) {
+		found, err := d.plain.CoreV1().Pods(team(0)).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running"})
+		return err == nil && len(found.Items) == 3, err
+	}); err != nil {
+		return fmt.Errorf("the pods in %s do not run: %w", team(0), err)
+	}
+	d.say("made, labelled tier=team; three pods run in %s", team(0))
+	return nil
+}
+
+func (d *demo) pod(namespace, name, memory string) *corev1.Pod {
+	image, _ := d.stage.image()
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: name, Image: "registry.invalid/" + name,
+			Name: name, Image: image, ImagePullPolicy: corev1.PullIfNotPresent,
 			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memory)}},
 		}}},
 	}
@@ -113,8 +131,8 @@ func (d *demo) policy(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) pod(ctx context.Context) error {
-	err := d.client.Create(ctx, pod(team(1), "greedy", "2Gi"))
+func (d *demo) greedy(ctx context.Context) error {
+	err := d.client.Create(ctx, d.pod(team(1), "greedy", "2Gi"))
 	if !apierrors.IsForbidden(err) {
 		return fmt.Errorf("a pod with a limit of 2Gi was not refused: %w", errors.Join(err, errors.New("want Forbidden")))
 	}
@@ -212,7 +230,7 @@ func (d *demo) dryRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("it writes nothing, and would refuse %d of the pods that run:", found.Status.Report.Refused)
+	d.say("it writes nothing, and would refuse %d of the pods that are there:", found.Status.Report.Refused)
 	for _, f := range found.Status.Report.Top {
 		d.say("  %s %s/%s: %s", f.Kind, f.Namespace, f.Name, f.Message)
 	}

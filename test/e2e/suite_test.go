@@ -137,7 +137,8 @@ func create(t *testing.T, object client.Object) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := suite.client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
+		err := client.IgnoreNotFound(suite.client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+		if err != nil {
 			t.Error(err)
 		}
 	})

@@ -45,11 +45,12 @@ func get(ctx context.Context, url string) (answer, error) {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	var a answer
 	if response.StatusCode != http.StatusOK {
-		return a, fmt.Errorf("%s answers %s", url, response.Status)
+		return answer{}, fmt.Errorf("%s answers %s", url, response.Status)
 	}
-	return a, json.NewDecoder(response.Body).Decode(&a)
+	var a answer
+	err = json.NewDecoder(response.Body).Decode(&a)
+	return a, err
 }
 
 // TestHAProxyServes sends requests from outside to each HAProxy that Fairlead supports, and by it to pods found by name.
