@@ -149,11 +149,7 @@ func status(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, s := range c.Status() {
-		state := "not running"
-		if s.PID != 0 {
-			state = fmt.Sprintf("pid %d", s.PID)
-		}
-		fmt.Printf("%-24s %-12s log %s\n", s.Name, state, s.Log)
+		fmt.Println(s)
 	}
 	if !c.Running() {
 		return errNotRunning

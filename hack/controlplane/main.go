@@ -128,11 +128,7 @@ func status(dir string) error {
 		return err
 	}
 	for _, s := range cp.Status() {
-		state := "not running"
-		if s.PID != 0 {
-			state = fmt.Sprintf("pid %d", s.PID)
-		}
-		fmt.Printf("%-24s %-12s log %s\n", s.Component, state, s.Log)
+		fmt.Println(s)
 	}
 	if !cp.Running() {
 		return errNotRunning

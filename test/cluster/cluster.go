@@ -132,42 +132,20 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.opts.Dir, "kubeco
 // Config returns a new client configuration for the administrator.
 func (c *Cluster) Config() *rest.Config { return c.plane.Config() }
 
-// Status is what is known of one process.
-type Status struct {
-	Name string
-	// PID is 0 where the process does not run.
-	PID int
-	// Log is the path of its log.
-	Log string
-}
-
 // Status tells of each process whether it runs.
-func (c *Cluster) Status() []Status {
-	var all []Status
+func (c *Cluster) Status() []daemon.Status {
+	var all []daemon.Status
 	if c.plane != nil {
-		for _, s := range c.plane.Status() {
-			all = append(all, Status{Name: string(s.Component), PID: s.PID, Log: s.Log})
-		}
+		all = c.plane.Status()
 	}
 	for _, name := range daemons() {
-		d, s := c.daemons[name], Status{Name: name, Log: c.path(name + ".log")}
-		if d.Alive() {
-			s.PID = d.PID
-		}
-		all = append(all, s)
+		all = append(all, c.daemons[name].Status())
 	}
 	return all
 }
 
 // Running reports whether all processes run.
-func (c *Cluster) Running() bool {
-	for _, s := range c.Status() {
-		if s.PID == 0 {
-			return false
-		}
-	}
-	return c.plane != nil
-}
+func (c *Cluster) Running() bool { return c.plane != nil && daemon.AllRun(c.Status()) }
 
 // RestartControlPlane kills a component of the control plane, and returns when it serves again.
 func (c *Cluster) RestartControlPlane(ctx context.Context, component controlplane.Component) error {

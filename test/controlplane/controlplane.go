@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"k8s.io/client-go/rest"
@@ -90,15 +89,6 @@ type ControlPlane struct {
 	spawner   *daemon.Spawner
 }
 
-// Status is what is known of one process.
-type Status struct {
-	Component Component
-	// PID is 0 where the process does not run.
-	PID int
-	// Log is the path of its log.
-	Log string
-}
-
 // Start runs a control plane and returns when it is ready: /readyz says ok, the namespace default
 // exists and, with ControllerManager, its service account gets tokens. ctx bounds the start only.
 func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
@@ -146,24 +136,22 @@ func (cp *ControlPlane) Config() *rest.Config {
 func (cp *ControlPlane) Kubeconfig() string { return filepath.Join(cp.opts.Dir, "kubeconfig") }
 
 // Status tells of each process that belongs to it whether it runs.
-func (cp *ControlPlane) Status() []Status {
+func (cp *ControlPlane) Status() []daemon.Status {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	var all []Status
+	var all []daemon.Status
 	for _, c := range cp.wanted() {
-		s := Status{Component: c, Log: cp.logPath(c)}
-		if p := cp.processes[c]; p.Alive() {
-			s.PID = p.PID
+		if p := cp.processes[c]; p != nil {
+			all = append(all, p.Status())
+		} else {
+			all = append(all, daemon.Status{Name: string(c), Log: cp.logPath(c)})
 		}
-		all = append(all, s)
 	}
 	return all
 }
 
 // Running reports whether all processes run.
-func (cp *ControlPlane) Running() bool {
-	return !slices.ContainsFunc(cp.Status(), func(s Status) bool { return s.PID == 0 })
-}
+func (cp *ControlPlane) Running() bool { return daemon.AllRun(cp.Status()) }
 
 // Kill ends one process as kill -9 does and returns when it is gone.
 func (cp *ControlPlane) Kill(c Component) error {

@@ -75,7 +75,7 @@ func mustExist(t *testing.T, cp *ControlPlane, name string) {
 func pids(cp *ControlPlane) map[Component]int {
 	all := map[Component]int{}
 	for _, s := range cp.Status() {
-		all[s.Component] = s.PID
+		all[Component(s.Name)] = s.PID
 	}
 	return all
 }

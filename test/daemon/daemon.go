@@ -141,6 +141,38 @@ func (d *Daemon) Await(ctx context.Context, ask func(context.Context) error) err
 	return fmt.Errorf("%s is not ready: %w (last answer: %w)\nend of its log:\n%s", d.Name, err, last, d.Tail())
 }
 
+// Status is what is known of one process.
+type Status struct {
+	Name string
+	// PID is 0 where the process does not run.
+	PID int
+	// Log is the path of its log.
+	Log string
+}
+
+// String is a line for a person.
+func (s Status) String() string {
+	state := "not running"
+	if s.PID != 0 {
+		state = fmt.Sprintf("pid %d", s.PID)
+	}
+	return fmt.Sprintf("%-24s %-12s log %s", s.Name, state, s.Log)
+}
+
+// AllRun reports whether all processes run.
+func AllRun(all []Status) bool {
+	return !slices.ContainsFunc(all, func(s Status) bool { return s.PID == 0 })
+}
+
+// Status tells whether the process runs.
+func (d *Daemon) Status() Status {
+	s := Status{Name: d.Name, Log: d.Log}
+	if d.Alive() {
+		s.PID = d.PID
+	}
+	return s
+}
+
 // Kill ends the process as kill -9 does, and returns when it is gone.
 func (d *Daemon) Kill() error {
 	if d == nil || d.PID == 0 {
