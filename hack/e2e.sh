@@ -26,10 +26,14 @@ finish() {
   fi
   if [[ -n ${KEEP:-} ]]; then
     say "kept: export KUBECONFIG=$KUBECONFIG"
-  elif [[ -n $started ]]; then
+    exit "$code"
+  fi
+  if [[ -n $deployed ]]; then
+    say "taking the operator out again"
+    make undeploy KUBECONFIG="$KUBECONFIG" KUBECTL="$KUBECTL" || code=1
+  fi
+  if [[ -n $started ]]; then
     bin/cluster down || code=1
-  elif [[ -n $deployed ]]; then
-    make undeploy || code=1
   fi
   exit "$code"
 }
@@ -50,12 +54,12 @@ if [[ -z ${KUBECONFIG:-} ]]; then
 fi
 export KUBECONFIG
 say "installing the operator as $IMG"
-kubectl=${KUBECTL:-$(command -v kubectl || echo "$(hack/kubernetes/build.sh)/kubectl")}
-export KUBECTL=$kubectl
-if ! "$kubectl" get namespace fairlead-system >/dev/null 2>&1; then
+KUBECTL=${KUBECTL:-$(command -v kubectl || echo "$(hack/kubernetes/build.sh)/kubectl")}
+export KUBECTL
+if ! "$KUBECTL" get namespace fairlead-system >/dev/null 2>&1; then
   deployed=yes
 fi
-make deploy IMG="$IMG" KUBECONFIG="$KUBECONFIG" KUBECTL="$kubectl"
+make deploy IMG="$IMG" KUBECONFIG="$KUBECONFIG" KUBECTL="$KUBECTL"
 say "testing"
 go test -tags e2e -count=1 -v -timeout 30m "$@" ./test/e2e
 if [[ -n ${FAIRLEAD_E2E_CLUSTER:-} ]]; then

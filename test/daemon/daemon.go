@@ -229,10 +229,15 @@ func (d *Daemon) Tail() string {
 	return strings.TrimSpace(string(data))
 }
 
-// Running reports whether a process has that id, a zombie aside.
+// Running reports whether a process has that id, a zombie aside. A process whose first thread has ended is one only
+// when all its threads have: until then it holds its ports.
 func Running(pid int) bool {
 	_, state, err := processStat(pid)
-	return err == nil && state != "Z" && state != "X"
+	if err != nil || state != "Z" && state != "X" {
+		return err == nil
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && len(threads) > 1
 }
 
 // processStat returns the fields starttime and state of proc(5).

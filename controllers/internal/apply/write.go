@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 )
@@ -66,6 +67,7 @@ func (e *Engine) create(ctx context.Context, kind Kind, ref Ref, tree fields, ge
 	} else {
 		body.SetName(ref.Name)
 	}
+	logWrite(ctx, "create", ref, generated)
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	return answer(e.resource(kind, ref).Create(ctx, body, options))
@@ -88,6 +90,7 @@ func (e *Engine) patch(ctx context.Context, kind Kind, ref Ref, live *Object, pa
 	if err != nil {
 		return nil, fmt.Errorf("encode patch: %w", err)
 	}
+	logWrite(ctx, "patch", ref, how&dryRun != 0)
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	got, err := answer(e.resource(kind, ref).Patch(ctx, ref.Name, types.MergePatchType, text,
@@ -111,12 +114,20 @@ func otherUID(err error) bool {
 // remove deletes the very object that live is.
 func (e *Engine) remove(ctx context.Context, kind Kind, ref Ref, live *Object) error {
 	background := metav1.DeletePropagationBackground
+	logWrite(ctx, "delete", ref, false)
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	return e.resource(kind, ref).Delete(ctx, ref.Name, metav1.DeleteOptions{
 		Preconditions:     &metav1.Preconditions{UID: &live.UID},
 		PropagationPolicy: &background,
 	})
+}
+
+// logWrite tells of a request for who debugs; what it holds may be secret.
+func logWrite(ctx context.Context, verb string, ref Ref, dry bool) {
+	if logger := log.FromContext(ctx).V(1); logger.Enabled() {
+		logger.Info("write", "verb", verb, "kind", ref.Kind, "namespace", ref.Namespace, "name", ref.Name, "dryRun", dry)
+	}
 }
 
 func answer(u *unstructured.Unstructured, err error) (*Object, error) {
