@@ -78,6 +78,8 @@ func parse(args []string, out io.Writer) (setup.Options, zap.Options, error) {
 		"The operator's own namespace; $POD_NAMESPACE where that is set.")
 	flags.BoolVar(&options.LeaderElect, "leader-elect", false, "Elect a leader, so that several replicas can run.")
 	flags.DurationVar(&options.LeaseDuration, "lease-duration", 15*time.Second, "How long a leader that died keeps the others waiting.")
+	flags.StringVar(&options.ProfileAddress, "pprof-bind-address", "0",
+		"Address of Go's profiles, like 127.0.0.1:6060; 0 serves none. Everybody who reaches it may read them.")
 	flags.StringVar(&options.MetricsAddress, "metrics-bind-address", "0", "Address of the metrics, like :8443; 0 serves none.")
 	flags.BoolVar(&options.SecureMetrics, "metrics-secure", true, "Serve metrics by TLS, to authorized clients only.")
 	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 serves none.")

@@ -60,9 +60,9 @@ if ! "$KUBECTL" get namespace fairlead-system >/dev/null 2>&1; then
   deployed=yes
 fi
 make deploy IMG="$IMG" KUBECONFIG="$KUBECONFIG" KUBECTL="$KUBECTL"
-say "testing"
-go test -tags e2e -count=1 -v -timeout 30m "$@" ./test/e2e
+packages=(./test/e2e)
 if [[ -n ${FAIRLEAD_E2E_CLUSTER:-} ]]; then
-  say "testing the life of a cluster, with another one"
-  go test -tags e2e -count=1 -v -timeout 30m "$@" ./test/cluster
+  # The life of a cluster is tested with another one beside this one.
+  packages+=(./test/cluster)
 fi
+hack/progress.sh "end-to-end tests" go test -tags e2e -count=1 -v -p 2 -timeout 30m "$@" "${packages[@]}"

@@ -42,6 +42,8 @@ type Options struct {
 	LeaseDuration time.Duration
 	// MetricsAddress and ProbeAddress are where metrics and health are served; "0" serves none.
 	MetricsAddress, ProbeAddress string
+	// ProfileAddress is where Go's profiles are served, by plain HTTP and to everybody; "0" serves none.
+	ProfileAddress string
 	// SecureMetrics serves metrics by TLS to whom the API server authenticates and authorizes.
 	SecureMetrics bool
 	// Workers is how many namespaces are covered at the same time.
@@ -103,6 +105,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) ctrl.Options {
 		Scheme:                        scheme,
 		Metrics:                       metricsOptions(options),
 		HealthProbeBindAddress:        options.ProbeAddress,
+		PprofBindAddress:              options.ProfileAddress,
 		LeaderElection:                options.LeaderElect,
 		LeaderElectionID:              LeaseName,
 		LeaderElectionNamespace:       options.Namespace,

@@ -50,6 +50,8 @@ type Figure struct {
 type sizes struct {
 	namespaces, large, edits, editors, rounds, workers int
 	rest                                               time.Duration
+	// profile is the file for a CPU profile of the operator while it covers; empty for none.
+	profile string
 }
 
 func main() {
@@ -57,12 +59,13 @@ func main() {
 	defer stop()
 	var s sizes
 	flag.IntVar(&s.namespaces, "namespaces", 1000, "namespaces of the cover, repair and rest measurements")
-	flag.IntVar(&s.large, "large", 5000, "namespaces of the memory and start-up measurements")
-	flag.IntVar(&s.edits, "edits", 500, "foreign edits and deletions to repair")
+	flag.IntVar(&s.large, "large", 5000, "namespaces of the memory and start-up measurements; 0 leaves them out")
+	flag.IntVar(&s.edits, "edits", 500, "foreign edits and deletions to repair; 0 leaves them out")
 	flag.IntVar(&s.editors, "editors", 4, "edits under way at the same time")
 	flag.IntVar(&s.rounds, "rounds", 3, "times that the bare client and the operator cover all namespaces, in turns")
 	flag.IntVar(&s.workers, "workers", 16, "parallel writes, of the bare client and of the operator")
-	flag.DurationVar(&s.rest, "rest", time.Minute, "how long to count writes at rest")
+	flag.DurationVar(&s.rest, "rest", time.Minute, "how long to count writes at rest; 0 leaves it out")
+	flag.StringVar(&s.profile, "profile", "", "file for a CPU profile of the operator while it covers")
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -88,7 +91,9 @@ type bench struct {
 	watch   *watcher
 	start   time.Time
 	figures []Figure
-	out     io.Writer
+	// profileAddress is where the operator serves profiles; "0" for nowhere.
+	profileAddress string
+	out            io.Writer
 }
 
 func run(ctx context.Context, s sizes, out io.Writer) (err error) {
@@ -97,10 +102,17 @@ func run(ctx context.Context, s sizes, out io.Writer) (err error) {
 		return errors.Join(err, b.tearDown())
 	}
 	defer func() { err = errors.Join(err, b.tearDown()) }()
-	for _, step := range []func(context.Context) error{
-		b.memoryEmpty, b.cover, b.repair, b.rest, b.memoryCovered, b.memoryLarge, b.startUp,
+	for _, step := range []struct {
+		wanted bool
+		do     func(context.Context) error
+	}{
+		{s.large > 0, b.memoryEmpty}, {true, b.cover}, {s.edits > 0, b.repair}, {s.rest > 0, b.rest},
+		{s.large > 0, b.memoryCovered}, {s.large > 0, b.memoryLarge}, {s.large > 0, b.startUp},
 	} {
-		if err := step(ctx); err != nil {
+		if !step.wanted {
+			continue
+		}
+		if err := step.do(ctx); err != nil {
 			return err
 		}
 	}
@@ -111,6 +123,12 @@ func (b *bench) setUp(ctx context.Context) error {
 	var err error
 	if b.dir, err = os.MkdirTemp("", "fairlead-bench-"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
+	}
+	b.profileAddress = "0"
+	if b.profile != "" {
+		if b.profileAddress, err = operator.FreeAddress(); err != nil {
+			return err
+		}
 	}
 	root, err := operator.Root()
 	if err != nil {
@@ -156,7 +174,7 @@ func (b *bench) tearDown() error {
 func (b *bench) startOperator(ctx context.Context) error {
 	var err error
 	b.process, err = operator.Start(b.binary, b.plane.Kubeconfig(), filepath.Join(b.dir, "operator.log"),
-		fmt.Sprintf("--workers=%d", b.workers))
+		fmt.Sprintf("--workers=%d", b.workers), "--pprof-bind-address="+b.profileAddress)
 	if err != nil {
 		return err
 	}

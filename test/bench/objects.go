@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ const (
 
 func namespaceName(i int) string { return fmt.Sprintf("team-%04d", i) }
 
+// limitItems and hard are what the objects have to have to be whole.
 func limitItems() []corev1.LimitRangeItem {
 	return []corev1.LimitRangeItem{{
 		Type: corev1.LimitTypeContainer,
@@ -107,21 +109,40 @@ func (b *bench) makeNamespaces(ctx context.Context, first, last int) error {
 	})
 }
 
-// bareCover writes the objects of all namespaces as a plain client does.
-func (b *bench) bareCover(ctx context.Context) error {
-	return each(ctx, 0, b.namespaces, b.workers, func(ctx context.Context, i int) error {
-		meta := metav1.ObjectMeta{
-			Name:        render.Name,
-			Labels:      map[string]string{managedBy: fairlead},
-			Annotations: map[string]string{v1alpha1.AnnotationSet: "limits/" + namespaceName(i), v1alpha1.AnnotationRendered: "0123456789abcdef"},
+// bareObjects are what the operator makes of a policy in all namespaces, by namespace, to the last byte: the mark of
+// what was rendered aside, which is as long.
+func (b *bench) bareObjects(owner *v1alpha1.LimitPolicy) ([]render.Effective, error) {
+	parsed, err := render.Parse(owner)
+	if err != nil {
+		return nil, fmt.Errorf("parse the policy: %w", err)
+	}
+	all := make([]render.Effective, b.namespaces)
+	for i := range all {
+		all[i] = render.Namespace(namespaceName(i), []render.Policy{parsed})
+		objects := []metav1.Object{all[i].LimitRange}
+		for _, quota := range all[i].Quotas {
+			objects = append(objects, quota)
 		}
-		_, err := b.plain.CoreV1().LimitRanges(namespaceName(i)).Create(ctx,
-			&corev1.LimitRange{ObjectMeta: meta, Spec: corev1.LimitRangeSpec{Limits: limitItems()}}, metav1.CreateOptions{})
-		if err != nil {
+		for _, object := range objects {
+			labels := maps.Clone(object.GetLabels())
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[managedBy] = fairlead
+			object.SetLabels(labels)
+			object.SetAnnotations(map[string]string{v1alpha1.AnnotationSet: "limits/" + namespaceName(i), v1alpha1.AnnotationRendered: "0123456789abcdef"})
+		}
+	}
+	return all, nil
+}
+
+// bareCover writes objects as a plain client does.
+func (b *bench) bareCover(ctx context.Context, all []render.Effective) error {
+	return each(ctx, 0, len(all), b.workers, func(ctx context.Context, i int) error {
+		if _, err := b.plain.CoreV1().LimitRanges(namespaceName(i)).Create(ctx, all[i].LimitRange, metav1.CreateOptions{}); err != nil {
 			return err
 		}
-		_, err = b.plain.CoreV1().ResourceQuotas(namespaceName(i)).Create(ctx,
-			&corev1.ResourceQuota{ObjectMeta: meta, Spec: corev1.ResourceQuotaSpec{Hard: hard()}}, metav1.CreateOptions{})
+		_, err := b.plain.CoreV1().ResourceQuotas(namespaceName(i)).Create(ctx, all[i].Quotas[0], metav1.CreateOptions{})
 		return err
 	})
 }

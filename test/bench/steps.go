@@ -5,8 +5,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -68,19 +72,21 @@ func (b *bench) cover(ctx context.Context) error {
 	var bare, ours []time.Duration
 	for round := range b.rounds {
 		b.say("round %d of %d: the bare client covers %d namespaces", round+1, b.rounds, b.namespaces)
-		took, err := b.timeCover(ctx, b.bareCover)
+		took, err := b.bareRound(ctx)
 		if err != nil {
 			return fmt.Errorf("bare client: %w", err)
 		}
 		bare = append(bare, took)
-		if err := b.clear(ctx); err != nil {
-			return err
-		}
 		if err := b.startOperator(ctx); err != nil {
 			return err
 		}
 		b.say("round %d of %d: the operator covers them", round+1, b.rounds)
+		profiled := make(chan error, 1)
+		go func() { profiled <- b.takeProfile(ctx, took, round == b.rounds-1) }()
 		took, err = b.timeCover(ctx, func(ctx context.Context) error { return b.client.Create(ctx, policy()) })
+		if err := <-profiled; err != nil {
+			return fmt.Errorf("profile: %w", err)
+		}
 		if err != nil {
 			return fmt.Errorf("operator: %w", err)
 		}
@@ -104,16 +110,59 @@ func (b *bench) cover(ctx context.Context) error {
 	return b.ready(ctx)
 }
 
+// bareRound has the bare client cover the namespaces, and clears them. The objects have a policy as their owner, so that
+// they cost the garbage collector the same.
+func (b *bench) bareRound(ctx context.Context) (time.Duration, error) {
+	owner := policy()
+	if err := b.client.Create(ctx, owner); err != nil {
+		return 0, err
+	}
+	all, err := b.bareObjects(owner)
+	if err != nil {
+		return 0, err
+	}
+	took, err := b.timeCover(ctx, func(ctx context.Context) error { return b.bareCover(ctx, all) })
+	if err != nil {
+		return 0, err
+	}
+	return took, errors.Join(b.clear(ctx), b.client.Delete(ctx, owner))
+}
+
+// takeProfile writes a CPU profile of about the time that covering takes, in the last round.
+func (b *bench) takeProfile(ctx context.Context, span time.Duration, last bool) error {
+	if b.profile == "" || !last {
+		return nil
+	}
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.profileAddress, 1+int(span.Seconds()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	file, err := os.Create(b.profile)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, response.Body)
+	return errors.Join(err, file.Close())
+}
+
 // timeCover runs from the start of the writes to the event of the last object.
 func (b *bench) timeCover(ctx context.Context, write func(context.Context) error) (time.Duration, error) {
-	start := time.Now()
+	before, start := b.cpu(), time.Now()
 	if err := write(ctx); err != nil {
 		return 0, err
 	}
 	if err := b.watch.count(ctx, 2*b.namespaces); err != nil {
 		return 0, err
 	}
-	return time.Since(start), nil
+	took := time.Since(start)
+	b.say("it took %.2f s; CPU of %s", took.Seconds(), b.cpu().since(before))
+	return took, nil
 }
 
 // ready waits until the policy says that it is, for all namespaces that there are.

@@ -20,6 +20,7 @@ import (
 // TestRunningPodIsReported bounds memory where a pod runs that wants more: the pod runs on and is reported, and another
 // one like it is refused.
 func TestRunningPodIsReported(t *testing.T) {
+	t.Parallel()
 	label := name(t, "running")
 	names := namespaces(t, label, 3)
 	d := echo(names[0], "1Gi")

@@ -55,6 +55,7 @@ func get(ctx context.Context, url string) (answer, error) {
 
 // TestHAProxyServes sends requests from outside to each HAProxy that Fairlead supports, and by it to pods found by name.
 func TestHAProxyServes(t *testing.T) {
+	t.Parallel()
 	ownNode(t)
 	ns := namespaces(t, name(t, "haproxy"), 1)[0]
 	backend := echo(ns, "64Mi")
@@ -66,6 +67,7 @@ func TestHAProxyServes(t *testing.T) {
 	available(t, backend)
 	for _, version := range []string{"2.6", "3.2"} {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			app := "haproxy-" + strings.ReplaceAll(version, ".", "-")
 			create(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: app}, Data: map[string]string{"haproxy.cfg": fmt.Sprintf(`
 defaults
@@ -111,6 +113,7 @@ func haproxy(namespace, app, image string) *appsv1.Deployment {
 
 // TestIstiodStarts runs the image of istiod as far as it goes without its charts.
 func TestIstiodStarts(t *testing.T) {
+	t.Parallel()
 	ownNode(t)
 	ns := namespaces(t, name(t, "istiod"), 1)[0]
 	pod := &corev1.Pod{
@@ -130,6 +133,7 @@ func TestIstiodStarts(t *testing.T) {
 
 // TestLoadScales has a HorizontalPodAutoscaler add pods under real load, which reaches them from outside.
 func TestLoadScales(t *testing.T) {
+	t.Parallel()
 	ns := namespaces(t, name(t, "load"), 1)[0]
 	d := echo(ns, "64Mi")
 	create(t, d)

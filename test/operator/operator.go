@@ -73,11 +73,11 @@ func StartDetached(binary, kubeconfig, log string, args ...string) (*Process, er
 }
 
 func start(binary, kubeconfig, log string, attributes *syscall.SysProcAttr, args []string) (*Process, error) {
-	metrics, err := freeAddress()
+	metrics, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	probe, err := freeAddress()
+	probe, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,8 @@ func (p *Process) run(started chan<- error) {
 	}
 }
 
-func freeAddress() (string, error) {
+// FreeAddress is one on 127.0.0.1 that nothing listens at.
+func FreeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
@@ -123,6 +124,9 @@ func freeAddress() (string, error) {
 func (p *Process) Ready(ctx context.Context) error {
 	return p.WaitMetric(ctx, func(m Metrics) bool { return m.Sum("controller_runtime_max_concurrent_reconciles") > 0 })
 }
+
+// PID is the id of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Metrics are the operator's own figures.
 type Metrics map[string][]Sample

@@ -32,6 +32,7 @@ func (j *job) create(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	j.result.Writes++
+	j.entry.hold()
 	got, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, tree, false)
 	if err != nil {
 		return j.notCreated(ctx, err)

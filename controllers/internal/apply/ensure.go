@@ -58,7 +58,8 @@ func (j *job) ensure(ctx context.Context) error {
 			return err
 		}
 		done, err := j.round(ctx, live)
-		if done || err != nil {
+		again := j.entry.release()
+		if err != nil || done && !again {
 			return err
 		}
 	}

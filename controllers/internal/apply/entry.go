@@ -32,6 +32,12 @@ type entry struct {
 	// tolerated is live content that differs from expected in exempt fields alone.
 	tolerated []byte
 
+	// creating is true while a creation is under way. held is the last event that came meanwhile: mostly the
+	// creation's own echo, which only the answer tells from another's doing.
+	creating    bool
+	held        *Object
+	heldDeleted bool
+
 	// written is the answer to our last write until a watch event shows it, or something later.
 	written   *Object
 	writtenAt time.Time
@@ -67,6 +73,31 @@ type entry struct {
 func (n *entry) observe(obj *Object, deleted bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.creating {
+		n.held, n.heldDeleted = obj, deleted
+		return false
+	}
+	return n.take(obj, deleted)
+}
+
+// hold keeps events for release while the object is created.
+func (n *entry) hold() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.creating = true
+}
+
+// release notes the event that was held, and reports whether there is work because of it.
+func (n *entry) release() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	held, deleted := n.held, n.heldDeleted
+	n.creating, n.held = false, nil
+	return held != nil && n.take(held, deleted)
+}
+
+// take is observe under the lock.
+func (n *entry) take(obj *Object, deleted bool) bool {
 	if n.written != nil && newer(n.written.ResourceVersion, obj.ResourceVersion) {
 		return n.observeOld(obj, deleted)
 	}

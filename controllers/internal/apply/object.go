@@ -87,7 +87,8 @@ func compact(u *unstructured.Unstructured) (*Object, error) {
 	if obj.content, err = json.Marshal(ownFields(u.Object)); err != nil {
 		return nil, fmt.Errorf("compact %s: %w", u.GetName(), err)
 	}
-	if managed := u.GetManagedFields(); len(managed) > 0 {
+	managed, _, _ := unstructured.NestedFieldNoCopy(u.Object, "metadata", "managedFields")
+	if managed != nil {
 		if obj.managed, err = json.Marshal(managed); err != nil {
 			return nil, fmt.Errorf("compact %s: %w", u.GetName(), err)
 		}

@@ -274,6 +274,9 @@ func TestEcho(t *testing.T) {
 	}
 	edit(ref, "echo/"+namespace+"/a", matrix[11].key.patch)
 	before := seen(ref)
+	if before != 1 {
+		t.Errorf("%d events came through for a creation and an edit", before)
+	}
 	for i := range edits {
 		edit(ref, "echo/"+namespace+"/a", fmt.Sprintf(`[{"op":"add","path":"/spec/podSelector/matchLabels/x%d","value":"y"}]`, i))
 	}
@@ -293,6 +296,9 @@ func TestEcho(t *testing.T) {
 		}
 	}
 	edit(ref, "echo/"+namespace+"/b", matrix[3].value.patch)
+	if before != 0 {
+		t.Errorf("%d events came through for a creation", before)
+	}
 	if events := seen(ref) - before; events != 1 {
 		t.Errorf("%d events came through for an edit and 3 writes of the status", events)
 	}
