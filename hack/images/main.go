@@ -30,7 +30,7 @@ It prints the reference, the digest, the size in MB and the path of each; a path
 The images of HAProxy need root and mmdebstrap.
 
 Environment:
-  FAIRLEAD_CACHE  root of the cache; the images are in its folder images
+  FAIRLEAD_CACHE  root of the cache; the images that are the same for all checkouts are in its folder images
 
 Flags:
 `

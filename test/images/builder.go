@@ -29,8 +29,9 @@ const (
 
 type builder struct {
 	Options
-	// dir holds the archives.
-	dir string
+	// dir holds the archives of what is pinned, for all checkouts; own holds those of this checkout's own programs,
+	// which another one must not replace between a build and its use.
+	dir, own string
 }
 
 func (b *builder) build(ctx context.Context, r recipe) (Image, error) {
@@ -45,7 +46,11 @@ func (b *builder) build(ctx context.Context, r recipe) (Image, error) {
 		return Image{}, err
 	}
 	pinned := key != unpinned
-	img.Path = filepath.Join(b.dir, r.name+"@"+key+".tar")
+	dir := b.own
+	if pinned {
+		dir = b.dir
+	}
+	img.Path = filepath.Join(dir, r.name+"@"+key+".tar")
 	have, ref, err := load(img.Path)
 	if err != nil {
 		b.Log("%v; building it again", err)
@@ -136,7 +141,7 @@ func (r recipe) key(ctx context.Context, root string) (string, error) {
 // removeOthers removes what was built of the image before from other inputs, and what a crash left.
 func (b *builder) removeOthers(img Image) error {
 	for _, pattern := range []string{img.Name + "@*.tar", "." + img.Name + "@*.tar.*"} {
-		paths, err := filepath.Glob(filepath.Join(b.dir, pattern))
+		paths, err := filepath.Glob(filepath.Join(filepath.Dir(img.Path), pattern))
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,8 @@ func fakeRecipe(identity, content string, builds *atomic.Int32) recipe {
 }
 
 func newBuilder(t *testing.T) *builder {
-	return &builder{Options: Options{Log: t.Logf}, dir: t.TempDir()}
+	dir := t.TempDir()
+	return &builder{Options: Options{Log: t.Logf}, dir: dir, own: dir}
 }
 
 func archives(t *testing.T, b *builder) []string {

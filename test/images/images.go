@@ -69,9 +69,14 @@ func Build(ctx context.Context, opts Options, names ...string) ([]Image, error) 
 	if err != nil {
 		return nil, err
 	}
-	b := builder{Options: opts, dir: filepath.Join(cache, "images")}
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+	b := builder{Options: opts, dir: filepath.Join(cache, "images"), own: filepath.Join(opts.Root, "dist", "images")}
+	if b.own, err = filepath.Abs(b.own); err != nil {
 		return nil, err
+	}
+	for _, dir := range []string{b.dir, b.own} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
 	}
 	images := make([]Image, 0, len(recipes))
 	for _, r := range recipes {
