@@ -25,6 +25,8 @@ DEMOFLAGS ?=
 RUNFLAGS ?=
 
 PROGRESS := hack/progress.sh
+# All that is not raced is compiled the way the images are, so that nothing is compiled twice.
+PLAIN := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 TOOLS := bin/controller-gen bin/kustomize bin/crd-ref-docs
 LINT := bin/golangci-lint
 # Modules of their own: their dependencies are none of the operator's.
@@ -42,17 +44,15 @@ help: ## Show this help.
 
 .PHONY: demo
 demo: $(if $(NODE),kubernetes-node,kubernetes) ## Tell what Fairlead does on a real API server; NODE=1 with pods that run (root on Linux); KEEP=1 leaves it running.
-	@$(PROGRESS) "compiling the demo" go build -o bin/demo ./hack/demo
+	@$(PLAIN) $(PROGRESS) "compiling the demo" go build -o bin/demo ./hack/demo
 	@bin/demo $(if $(NODE),--node) $(if $(KEEP),--keep) $(DEMOFLAGS)
 
 .PHONY: test
 test: compiler kubernetes ## Run all tests, on the newest and the oldest Kubernetes; does all set-up.
-	@$(PROGRESS) "vet" go vet -tags e2e ./...
 	@$(PROGRESS) "compiling the tests" go test $(RACE) -exec true ./... >/dev/null
 	@$(PROGRESS) "tests" go test $(RACE) -p 2 -timeout 40m $(TESTFLAGS) ./...
 	@for module in $(NESTED); do \
-	  $(PROGRESS) "vet $$module" go -C $$module vet ./...; \
-	  $(PROGRESS) "tests of $$module" go -C $$module test -timeout 40m $(TESTFLAGS) ./...; \
+	  $(PLAIN) $(PROGRESS) "tests of $$module" go -C $$module test -timeout 40m $(TESTFLAGS) ./...; \
 	done
 	@if [[ -n "$(KUBERNETES_OLDEST)" ]]; then \
 	  hack/kubernetes/build.sh $(KUBERNETES_OLDEST) >/dev/null; \
@@ -76,7 +76,7 @@ e2e: ## Run the tests on pods: on a cluster of one node made for it (root on Lin
 
 .PHONY: bench
 bench: kubernetes ## Measure on a real API server: a table and JSON lines; BENCHFLAGS=--help tells more.
-	@$(PROGRESS) "compiling the bench" go build -o bin/bench ./test/bench
+	@$(PLAIN) $(PROGRESS) "compiling the bench" go build -o bin/bench ./test/bench
 	@bin/bench $(BENCHFLAGS)
 
 .PHONY: fuzz
@@ -87,7 +87,7 @@ fuzz: ## Run every fuzz target for FUZZTIME each.
 
 .PHONY: build
 build: ## Compile the operator to bin/fairlead.
-	@CGO_ENABLED=0 $(PROGRESS) "compiling the operator" go build -trimpath -o bin/fairlead .
+	@$(PLAIN) $(PROGRESS) "compiling the operator" go build -o bin/fairlead .
 
 .PHONY: run
 run: build ## Run the operator in the foreground against KUBECONFIG; after install.
@@ -100,9 +100,9 @@ fmt: ## Format the Go files.
 
 .PHONY: lint
 lint: $(LINT) ## Check style, and which package imports which.
-	@$(PROGRESS) "lint" $(LINT) run ./...
+	@$(PLAIN) $(PROGRESS) "lint" $(LINT) run ./...
 	@for module in $(NESTED); do \
-	  (cd $$module && $(CURDIR)/$(PROGRESS) "lint $$module" $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+	  (cd $$module && $(PLAIN) $(CURDIR)/$(PROGRESS) "lint $$module" $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
 	done
 
 .PHONY: generate
@@ -206,13 +206,13 @@ package-kustomize := sigs.k8s.io/kustomize/kustomize/v5
 package-crd-ref-docs := github.com/elastic/crd-ref-docs
 
 $(TOOLS): bin/%: hack/tools/go.mod hack/tools/go.sum
-	@CGO_ENABLED=0 $(PROGRESS) "building $*" go build -C hack/tools -trimpath -o $(CURDIR)/$@ $(package-$*)
+	@$(PLAIN) $(PROGRESS) "building $*" go build -C hack/tools -o $(CURDIR)/$@ $(package-$*)
 
 $(LINT): hack/tools/golangci-lint/go.mod hack/tools/golangci-lint/go.sum
-	@CGO_ENABLED=0 $(PROGRESS) "building golangci-lint" go build -C hack/tools/golangci-lint -trimpath \
+	@$(PLAIN) $(PROGRESS) "building golangci-lint" go build -C hack/tools/golangci-lint \
 	  -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 # Go knows best whether they have to be built again.
 .PHONY: bin/controlplane bin/cluster bin/images
 bin/controlplane bin/cluster bin/images: bin/%:
-	@go build -o $@ ./hack/$*
+	@$(PLAIN) go build -o $@ ./hack/$*

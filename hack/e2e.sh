@@ -12,6 +12,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Compiled the way the images are, so that nothing is compiled twice.
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath"
 run=.run
 started= deployed=
 

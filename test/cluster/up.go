@@ -16,6 +16,7 @@ import (
 	"github.com/fairlead/fairlead/test/controlplane"
 	"github.com/fairlead/fairlead/test/daemon"
 	"github.com/fairlead/fairlead/test/images"
+	"github.com/fairlead/fairlead/test/operator"
 )
 
 // Users that the node's processes are. The API server's own roles are bound to these names.
@@ -87,7 +88,7 @@ func (c *Cluster) prepare(ctx context.Context) ([]images.Image, error) {
 		return nil, err
 	}
 	c.opts.Log("building what is not built yet")
-	if err := c.buildPool(ctx); err != nil {
+	if err := operator.BuildPackage(ctx, c.opts.Root, c.path(AddressPool), "./hack/addresspool"); err != nil {
 		return nil, err
 	}
 	return images.Build(ctx, images.Options{Root: c.opts.Root, Log: c.opts.Log}, "pause", "coredns", "metrics-server")
@@ -180,11 +181,6 @@ func (c *Cluster) removeKubeconfig() error {
 		return err
 	}
 	return os.Remove(c.Kubeconfig())
-}
-
-func (c *Cluster) buildPool(ctx context.Context) error {
-	_, err := run(ctx, "go", "build", "-C", c.opts.Root, "-o", c.path(AddressPool), "./hack/addresspool")
-	return err
 }
 
 func (c *Cluster) startPool(ctx context.Context) error {

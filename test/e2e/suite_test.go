@@ -39,7 +39,7 @@ const (
 	envEcho = "ECHO_IMG"
 
 	poll     = 100 * time.Millisecond
-	patience = 2 * time.Minute
+	patience = 3 * time.Minute
 )
 
 // suite is what all tests share.

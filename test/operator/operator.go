@@ -33,11 +33,16 @@ const (
 )
 
 // Build compiles the operator of the module in root to the file at path.
-func Build(ctx context.Context, root, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
+func Build(ctx context.Context, root, path string) error { return BuildPackage(ctx, root, path, ".") }
+
+// BuildPackage compiles a program of the module in root to the file at path, the way the images are compiled: what is
+// compiled for one is there for the other.
+func BuildPackage(ctx context.Context, root, path, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, pkg)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the operator: %w\n%s", err, out)
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
 	return nil
 }
