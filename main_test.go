@@ -23,7 +23,7 @@ func TestParseDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := setup.Options{
-		Namespace: "fairlead-system", LeaseDuration: 15 * time.Second, MetricsAddress: "0", SecureMetrics: true,
+		Namespace: "fairlead-system", LeaseDuration: 15 * time.Second, MetricsAddress: "0", ProfileAddress: "0", SecureMetrics: true,
 		ProbeAddress: ":8081", Workers: 16, QPS: -1, Burst: 100,
 	}
 	if !reflect.DeepEqual(got, want) {
