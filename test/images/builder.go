@@ -46,11 +46,7 @@ func (b *builder) build(ctx context.Context, r recipe) (Image, error) {
 		return Image{}, err
 	}
 	pinned := key != unpinned
-	dir := b.own
-	if pinned {
-		dir = b.dir
-	}
-	img.Path = filepath.Join(dir, r.name+"@"+key+".tar")
+	img.Path = filepath.Join(b.folder(pinned), r.name+"@"+key+".tar")
 	have, ref, err := load(img.Path)
 	if err != nil {
 		b.Log("%v; building it again", err)
@@ -89,6 +85,13 @@ func (b *builder) build(ctx context.Context, r recipe) (Image, error) {
 		b.Log("%s done in %.1f s, %.1f MB", r.name, time.Since(began).Seconds(), float64(info.Size())/1e6)
 	}
 	return img, b.removeOthers(img)
+}
+
+func (b *builder) folder(pinned bool) string {
+	if pinned {
+		return b.dir
+	}
+	return b.own
 }
 
 func (b *builder) make(ctx context.Context, r recipe) (v1.Image, error) {
