@@ -84,11 +84,12 @@ func setUp() error {
 	return err
 }
 
-// ownNode skips a test that does to the machine what nobody may do to a cluster of others.
+// ownNode skips a test that does to the machine what nobody may do to a cluster of others, or that needs images which
+// only our own has.
 func ownNode(t *testing.T) *cluster.Cluster {
 	t.Helper()
 	if suite.node == nil {
-		t.Skipf("it kills processes of the node, and %s names no cluster of ours", envCluster)
+		t.Skipf("it needs the node's processes or images, and %s names no cluster of ours", envCluster)
 	}
 	return suite.node
 }
