@@ -78,8 +78,7 @@ func (j *job) notCreated(ctx context.Context, err error) (done bool, _ error) {
 	case apierrors.IsAlreadyExists(err):
 		_, err := j.fetch(ctx)
 		return false, err
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), namespaceNotFound(err):
-		// The namespace goes or is gone, and what we would put in it with it.
+	case namespaceGoes(err):
 		j.result.Desired--
 		return true, nil
 	case apierrors.IsInvalid(err) && j.kept:
@@ -102,7 +101,11 @@ func (j *job) notCreated(ctx context.Context, err error) (done bool, _ error) {
 	}
 }
 
-func namespaceNotFound(err error) bool {
+// namespaceGoes reports whether the namespace goes or is gone, and what we would put in it with it.
+func namespaceGoes(err error) bool {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return true
+	}
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
 		return false
@@ -116,8 +119,12 @@ func namespaceNotFound(err error) bool {
 func (j *job) recreate(ctx context.Context, live *Object, have fields, g goal) (done bool, err error) {
 	if _, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, g.tree, true); apierrors.IsInvalid(err) {
 		return true, j.refuse(live, have, err)
+	} else if namespaceGoes(err) {
+		j.result.Desired--
+		return true, nil
 	} else if err != nil {
-		return j.notCreated(ctx, err)
+		// A question leaves no doubt of what was written.
+		return false, err
 	}
 	j.result.Writes++
 	j.entry.removing(true)

@@ -92,6 +92,30 @@ func TestRecreateAsksFirst(t *testing.T) {
 	}
 }
 
+// TestQuestionFails has the API server fail at the question whether it would take the new object. Nothing was
+// deleted then, and nothing is told as deleted.
+func TestQuestionFails(t *testing.T) {
+	t.Parallel()
+	namespace := testutil.Namespace(t, cluster.Config(t), "question")
+	key := "question/" + namespace + "/q"
+	o := startOperator(t, operatorOptions{kinds: []Kind{quotas}, name: t.Name()})
+	quota := terminatingQuota(namespace, "q")
+	o.applied(key, quota)
+	from := o.now(key)
+	o.faults.Inject(1, func(r testutil.Request) bool { return r.DryRun && r.Method == http.MethodPost },
+		testutil.Answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, 0))
+	quota.Spec.Scopes = []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}
+	o.applied(key, quota)
+	if o.faults.Left() != 0 {
+		t.Error("nothing was asked")
+	}
+	for _, r := range o.runs(key, from) {
+		if len(r.Drifts) > 0 {
+			t.Errorf("told as a drift: %+v", r.Drifts)
+		}
+	}
+}
+
 // TestRefusedSelector has a Deployment replaced by one with another selector: deleting it would stop its
 // pods, so that is said and not done.
 func TestRefusedSelector(t *testing.T) {
