@@ -182,11 +182,12 @@ uninstall: bin/kustomize ## Remove the definitions and with them all custom reso
 	@bin/kustomize build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: deploy
-deploy: bin/kustomize ## Install everything, with the operator from IMG.
+deploy: bin/kustomize ## Install everything, with the operator from IMG; RESTART=1 where IMG has the name of before and is another one.
 	@rm -rf dist/deploy && mkdir -p dist/deploy
 	@cd dist/deploy && printf 'resources: [../../config/default]\n' >kustomization.yaml && \
 	  $(CURDIR)/bin/kustomize edit set image controller=$(IMG)
 	@bin/kustomize build dist/deploy | $(KUBECTL) apply --server-side -f -
+	@$(if $(RESTART),$(KUBECTL) -n fairlead-system rollout restart deployment/fairlead-controller-manager)
 	@$(KUBECTL) -n fairlead-system rollout status deployment/fairlead-controller-manager --timeout=5m
 
 .PHONY: undeploy

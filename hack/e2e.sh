@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Compiled the way the images are, so that nothing is compiled twice.
 export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath"
 run=.run
-started= deployed=
+started= deployed= restart=1
 
 say() { printf '== %s\n' "$*"; }
 
@@ -59,9 +59,10 @@ say "installing the operator as $IMG"
 KUBECTL=${KUBECTL:-$(command -v kubectl || echo "$(hack/kubernetes/build.sh)/kubectl")}
 export KUBECTL
 if ! "$KUBECTL" get namespace fairlead-system >/dev/null 2>&1; then
-  deployed=yes
+  deployed=yes restart=
 fi
-make deploy IMG="$IMG" KUBECONFIG="$KUBECONFIG" KUBECTL="$KUBECTL"
+# An operator that was there before may be of an older image of that name.
+make deploy IMG="$IMG" RESTART="$restart" KUBECONFIG="$KUBECONFIG" KUBECTL="$KUBECTL"
 packages=(./test/e2e)
 if [[ -n ${FAIRLEAD_E2E_CLUSTER:-} ]]; then
   # The life of a cluster is tested with another one beside this one.

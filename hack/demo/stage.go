@@ -160,7 +160,11 @@ func (s *node) install(ctx context.Context) error {
 	_, err = client.CoreV1().Namespaces().Get(ctx, operatorNamespace, metav1.GetOptions{})
 	s.installed = err != nil
 	began := time.Now()
-	if err := s.make(ctx, "deploy", "IMG="+operatorImage); err != nil {
+	args := []string{"deploy", "IMG=" + operatorImage}
+	if !s.installed {
+		args = append(args, "RESTART=1") // What runs may be of an older image of that name.
+	}
+	if err := s.make(ctx, args...); err != nil {
 		return err
 	}
 	s.d.say("runs as two pods with an own ServiceAccount, %.1f s after \"make deploy\"", time.Since(began).Seconds())
