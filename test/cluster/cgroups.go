@@ -51,16 +51,6 @@ func hierarchies() ([]string, error) {
 	return found, nil
 }
 
-func (c *Cluster) cgroupExists() bool {
-	all, _ := hierarchies()
-	for _, h := range all {
-		if _, err := os.Stat(filepath.Join(h, c.cgroup())); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *Cluster) makeCgroups() error {
 	all, err := hierarchies()
 	if err != nil {

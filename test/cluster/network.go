@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,13 +90,23 @@ func (c *Cluster) chooseIndex() error {
 	if err != nil {
 		return err
 	}
+	h, err := roll()
+	if err != nil {
+		return err
+	}
 	for c.state.Index = 0; c.state.Index < indexes; c.state.Index++ {
 		taken := false
 		for _, a := range addresses {
 			taken = taken || strings.HasPrefix(a.String(), fmt.Sprintf("%s.%d.", block, c.state.Index))
 		}
-		if !taken && !c.cgroupExists() {
+		if taken {
+			continue
+		}
+		// Of two that start at the same time one makes the cgroup: what is in it is killed at the end.
+		if err := os.Mkdir(filepath.Join(h, c.cgroup()), 0o755); err == nil {
 			return c.save()
+		} else if !errors.Is(err, fs.ErrExist) {
+			return err
 		}
 	}
 	return fmt.Errorf("all %d networks of %s are taken", indexes, block)
