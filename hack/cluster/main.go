@@ -179,6 +179,9 @@ func execute(dir string, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
 	if len(args) == 0 {
 		return errors.New("exec needs a command, like: exec curl http://10.96.0.1")
 	}
