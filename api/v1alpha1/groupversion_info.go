@@ -25,7 +25,11 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &LimitPolicy{}, &LimitPolicyList{})
+	scheme.AddKnownTypes(GroupVersion,
+		&LimitPolicy{}, &LimitPolicyList{},
+		&LoadBalancer{}, &LoadBalancerList{},
+		&AgentReport{}, &AgentReportList{},
+	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }
