@@ -103,7 +103,9 @@ func (s *Structure) Text(servers map[string][]Server) []byte {
 // other at run time.
 func (s *Structure) Hash() string {
 	hash := sha256.New()
-	add := func(kind, name string, content []byte) { fmt.Fprintf(hash, "%s %q %d\n%s\n", kind, name, len(content), content) }
+	add := func(kind, name string, content []byte) {
+		fmt.Fprintf(hash, "%s %q %d\n%s\n", kind, name, len(content), content)
+	}
 	add("text", "", s.Text(nil))
 	for _, name := range slices.Sorted(maps.Keys(s.Maps)) {
 		add("map", name, nil)

@@ -25,6 +25,14 @@ type Options struct {
 	// Peers are the replicas' addresses for rate limits that are counted together, with Self among them by name.
 	Peers []Peer
 	Self  string
+	// Without are fields to refuse, like routes[api], pools[web] or listeners[https], because HAProxy does not take them.
+	Without map[string]bool
+	// IPv4Only is for a machine without IPv6.
+	IPv4Only bool
+	// HealthPort serves /healthz and /metrics, PeersPort what replicas exchange; 0 for 8404 and 8405.
+	HealthPort, PeersPort int32
+	// NoExporter is for a HAProxy that was built without its exporter for Prometheus.
+	NoExporter bool
 }
 
 // Version is a release of HAProxy.
