@@ -47,6 +47,8 @@ func (s *server) handler(socketContext context.Context) http.Handler {
 			s.setUnhealthy(w, true)
 		case "GET /ws":
 			socket(w, r)
+		case "POST /grpc.health.v1.Health/Check":
+			s.grpcHealth(w, r)
 		default:
 			s.echo(w, r)
 		}

@@ -25,6 +25,8 @@ HTTP, in versions 1.1 and 2 (by ALPN with TLS, by prior knowledge without):
   ANY  /...         JSON of the request; the header X-Echo-Name of every answer has the name, too
   GET  /healthz     200, or 503 after POST /unhealthy and while it shuts down; POST /healthy reverts it
   GET  /ws          WebSocket that sends back each message; HTTP/1.1 only
+  POST /grpc.health.v1.Health/Check
+                    gRPC: SERVING, or NOT_SERVING when /healthz answers 503
 
 Query parameters of ANY /..., in the order in which they act:
   burn=200ms        use so much CPU time
