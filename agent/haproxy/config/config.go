@@ -6,6 +6,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ import (
 // value from taking the place of all others.
 const maxArgument = 64 << 10
 
+var errEmpty = errors.New("a value is empty, which cannot be configured")
+
 // Arg is one argument of a line.
 type Arg struct {
 	text string
@@ -25,14 +28,53 @@ type Arg struct {
 // Raw is a text of this program's own, like a keyword or an ACL of constants: nothing that anybody else wrote.
 func Raw(text string) Arg { return Arg{text: text} }
 
-// Word is any value, taken literally.
+// Word is any value but the empty one, taken literally.
 func Word(value string) Arg {
 	quoted, err := quote(value)
 	return Arg{text: quoted, err: err}
 }
 
-// Format is any value where HAProxy expects a format string, taken literally: nothing in it is evaluated.
-func Format(value string) Arg { return Word(strings.ReplaceAll(value, "%", "%%")) }
+// Words are several values.
+func Words(values ...string) []Arg {
+	out := make([]Arg, 0, len(values))
+	for _, value := range values {
+		out = append(out, Word(value))
+	}
+	return out
+}
+
+// Format is any value but the empty one where HAProxy expects a format string, taken literally: nothing in it is evaluated.
+func Format(value string) Arg { return Compose(Literal(value)) }
+
+// Compose is a format string, put together of its parts.
+func Compose(parts ...Part) Arg {
+	var text strings.Builder
+	for _, part := range parts {
+		text.WriteString(string(part))
+	}
+	return Word(text.String())
+}
+
+// Part is a part of a format string.
+type Part string
+
+// Literal is any value, taken literally.
+func Literal(value string) Part { return Part(strings.ReplaceAll(value, "%", "%%")) }
+
+// Eval is a sample expression of this program's own.
+func Eval(expression string) Part { return Part("%[" + expression + "]") }
+
+// Call is a sample expression with any value as the argument in its parentheses; before and after are this program's own:
+//
+//	Call("req.hdr(", name, "),lower")
+func Call(before, value, after string) Arg {
+	// The parser of sample expressions takes quotes like that of lines does, which sees them first.
+	inner, err := quote(value)
+	if err != nil {
+		return Arg{err: err}
+	}
+	return Word(before + inner + after)
+}
 
 // Int is a number.
 func Int[N int | int32 | int64](n N) Arg { return Arg{text: strconv.FormatInt(int64(n), 10)} }
@@ -44,6 +86,10 @@ func Millis(d time.Duration) Arg {
 
 // quote makes HAProxy's parser read exactly value. Within single quotes it interprets nothing.
 func quote(value string) (string, error) {
+	if value == "" {
+		// HAProxy takes an empty argument for the end of the line.
+		return "", errEmpty
+	}
 	if len(value) > maxArgument {
 		return "", fmt.Errorf("a value has %d bytes; at most %d can be configured", len(value), maxArgument)
 	}
