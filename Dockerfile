@@ -6,11 +6,15 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY main.go ./
+COPY agent/ agent/
 COPY api/ api/
+COPY cmd/ cmd/
 COPY controllers/ controllers/
-RUN CGO_ENABLED=0 GOOS=${TARGETOS:-linux} GOARCH=${TARGETARCH} go build -trimpath -ldflags "-s -w" -o /fairlead .
+COPY model/ model/
+RUN CGO_ENABLED=0 GOOS=${TARGETOS:-linux} GOARCH=${TARGETARCH} go build -trimpath -ldflags "-s -w" -o /fairlead . && \
+    CGO_ENABLED=0 GOOS=${TARGETOS:-linux} GOARCH=${TARGETARCH} go build -trimpath -ldflags "-s -w" -o /fairlead-proxy ./cmd/fairlead-proxy
 
 FROM gcr.io/distroless/static:nonroot
-COPY --from=build /fairlead /fairlead
+COPY --from=build /fairlead /fairlead-proxy /
 USER 65532:65532
 ENTRYPOINT ["/fairlead"]

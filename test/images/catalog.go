@@ -52,9 +52,12 @@ func catalog() []recipe {
 		// What the Dockerfile makes.
 		name:      "operator",
 		reference: "docker.io/library/fairlead:dev",
-		source:    goProgram{Package: ".", Path: "fairlead"},
-		config:    runConfig{User: "65532:65532", Entrypoint: []string{"/fairlead"}, Dir: "/home/nonroot"},
-		base:      true,
+		source: goPrograms{
+			{Package: ".", Path: "fairlead"},
+			{Package: "./cmd/fairlead-proxy", Path: "fairlead-proxy"},
+		},
+		config: runConfig{User: "65532:65532", Entrypoint: []string{"/fairlead"}, Dir: "/home/nonroot"},
+		base:   true,
 	}, {
 		name:      "pause",
 		reference: "registry.k8s.io/pause:3.10",

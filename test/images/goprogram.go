@@ -27,6 +27,26 @@ type goProgram struct {
 	Variables []string
 }
 
+// goPrograms are several of Fairlead's own module, in one image.
+type goPrograms []goProgram
+
+func (goPrograms) what() string { return goProgram{}.what() }
+
+func (goPrograms) key(context.Context, string) (string, error) { return "", nil }
+
+func (all goPrograms) add(ctx context.Context, root, work string, into tree) error {
+	for _, p := range all {
+		own := filepath.Join(work, p.Path)
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return err
+		}
+		if err := p.add(ctx, root, own, into); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p goProgram) what() string {
 	return "from source; minutes where Go's build cache is empty"
 }
