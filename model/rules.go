@@ -24,12 +24,14 @@ type Rule struct {
 	Hostname string
 	Match    Match
 	Route    *Route
+	// Index is that of the match in the route; 0 in one without.
+	Index int
 }
 
-// Rules gives the virtual hosts of a listener, the most specific hostname first. Among the rules, in this order: the
-// more specific hostname; an exact path, then a regular expression, then the longer prefix; the one that asks for
-// methods; the one with more headers; the one with more query parameters; the earlier route.
-func (c *Config) Rules(listener *Listener) []VirtualHost {
+// OrderedRules gives the rules of a listener, the most specific first, in this order: the more specific hostname; an exact path, then a
+// regular expression, then the longer prefix; the one that asks for methods; the one with more headers; the one with
+// more query parameters; the earlier route.
+func (c *Config) OrderedRules(listener *Listener) []Rule {
 	var all []Rule
 	for i := range c.Routes {
 		if slices.Contains(c.Routes[i].Listeners, listener.Name) {
@@ -37,20 +39,46 @@ func (c *Config) Rules(listener *Listener) []VirtualHost {
 		}
 	}
 	slices.SortStableFunc(all, compareRules)
+	return all
+}
+
+// VirtualHosts gives the virtual hosts of a listener, the most specific hostname first, from its ordered rules.
+func VirtualHosts(ordered []Rule) []VirtualHost {
 	var hosts []VirtualHost
-	for _, rule := range all {
-		if len(hosts) == 0 || hosts[len(hosts)-1].Hostname != rule.Hostname {
+	own := map[string][]Rule{}
+	for _, rule := range ordered {
+		if _, known := own[rule.Hostname]; !known {
 			hosts = append(hosts, VirtualHost{Hostname: rule.Hostname})
 		}
+		own[rule.Hostname] = append(own[rule.Hostname], rule)
 	}
 	for i := range hosts {
-		for _, rule := range all {
-			if Covers(rule.Hostname, hosts[i].Hostname) {
-				hosts[i].Rules = append(hosts[i].Rules, rule)
-			}
+		for _, hostname := range covering(hosts[i].Hostname) {
+			hosts[i].Rules = append(hosts[i].Rules, own[hostname]...)
 		}
 	}
 	return hosts
+}
+
+// Rules gives the virtual hosts of a listener with their rules.
+func (c *Config) Rules(listener *Listener) []VirtualHost {
+	return VirtualHosts(c.OrderedRules(listener))
+}
+
+// covering gives every hostname that covers this one, the most specific first: itself, wildcards, the empty one.
+func covering(hostname string) []string {
+	all := []string{hostname}
+	for rest := strings.TrimPrefix(hostname, "*."); ; {
+		_, parent, more := strings.Cut(rest, ".")
+		if !more {
+			break
+		}
+		all, rest = append(all, "*."+parent), parent
+	}
+	if hostname != "" {
+		all = append(all, "")
+	}
+	return all
 }
 
 // rules are the route's, for the hostnames that it and the listener have in common.
@@ -61,8 +89,8 @@ func (r *Route) rules(listener *Listener) []Rule {
 	}
 	var rules []Rule
 	for _, hostname := range common(listener.Hostnames, r.Hostnames) {
-		for _, match := range matches {
-			rules = append(rules, Rule{Hostname: hostname, Match: match, Route: r})
+		for i, match := range matches {
+			rules = append(rules, Rule{Hostname: hostname, Match: match, Route: r, Index: i})
 		}
 	}
 	return rules
