@@ -70,14 +70,14 @@ compiler:
 
 .PHONY: e2e
 e2e: ## Run the tests on pods: on a cluster of one node made for it (root on Linux), or on that of KUBECONFIG with images by IMG; KEEP=1 leaves it.
-	@KUBECONFIG="$(if $(filter file,$(origin KUBECONFIG)),,$(KUBECONFIG))" IMG=$(IMG) KEEP=$(KEEP) hack/e2e.sh $(TESTFLAGS)
+	@KUBECONFIG="$(if $(filter file,$(origin KUBECONFIG)),,$(KUBECONFIG))" IMG=$(IMG) KEEP=$(KEEP) hack/node.sh hack/e2e.sh $(TESTFLAGS)
 
 ##@ Measure
 
 .PHONY: bench
-bench: kubernetes ## Measure on a real API server: a table and JSON lines; BENCHFLAGS=--help tells more.
-	@$(PLAIN) $(PROGRESS) "compiling the bench" go build -o bin/bench ./test/bench
-	@bin/bench $(BENCHFLAGS)
+bench: $(if $(NODE),kubernetes-node,kubernetes) ## Measure on a real API server, or with NODE=1 traffic on a node (root on Linux): a table and JSON lines; BENCHFLAGS=--help tells more.
+	@$(PLAIN) $(PROGRESS) "compiling the bench" go build -o bin/ ./test/bench ./test/bench/traffic
+	@$(if $(NODE),KUBECONFIG="$(if $(filter file,$(origin KUBECONFIG)),,$(KUBECONFIG))" IMG=$(IMG) KEEP=$(KEEP) hack/node.sh bin/traffic,bin/bench) $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each.
