@@ -190,6 +190,12 @@ func (v *validator) token(field, token string) {
 	v.require(isToken(token), field, "must be a token of HTTP: letters, digits and !#$%&'*+-.^_`|~")
 }
 
+func (v *validator) tokens(field string, tokens []string) {
+	for i, token := range tokens {
+		v.token(fmt.Sprintf("%s[%d]", field, i), token)
+	}
+}
+
 func (v *validator) headers(field string, headers []Header) {
 	for i, header := range headers {
 		at := fmt.Sprintf("%s[%d]", field, i)

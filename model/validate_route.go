@@ -79,9 +79,7 @@ func (v *validator) match(field string, m *Match) {
 		}
 	}
 	v.require(len(m.Methods) <= MaxConditions, field+".methods", "must have at most 16")
-	for i, method := range m.Methods {
-		v.token(fmt.Sprintf("%s.methods[%d]", field, i), method)
-	}
+	v.tokens(field+".methods", m.Methods)
 	v.values(field+".headers", m.Headers, v.token)
 	v.values(field+".query", m.Query, func(at, name string) {
 		v.require(name != "" && len(name) <= maxHostname && !strings.ContainsAny(name, " &=#?\t") && !hasControl(name), at,
@@ -118,20 +116,16 @@ func (v *validator) cors(field string, c *CORS) {
 		v.require(isOrigin(origin) || origin == "*" && len(c.AllowOrigins) == 1, fmt.Sprintf("%s.allowOrigins[%d]", field, i),
 			"must be like https://shop.example.com, or * alone")
 	}
-	for list, tokens := range map[string][]string{"allowMethods": c.AllowMethods, "allowHeaders": c.AllowHeaders, "exposeHeaders": c.ExposeHeaders} {
-		for i, token := range tokens {
-			v.token(fmt.Sprintf("%s.%s[%d]", field, list, i), token)
-		}
-	}
+	v.tokens(field+".allowMethods", c.AllowMethods)
+	v.tokens(field+".allowHeaders", c.AllowHeaders)
+	v.tokens(field+".exposeHeaders", c.ExposeHeaders)
 	v.optional(field+".maxAge", c.MaxAge)
 }
 
 func (v *validator) headerChanges(field string, h HeaderChanges) {
 	v.headers(field+".set", h.Set)
 	v.headers(field+".add", h.Add)
-	for i, name := range h.Remove {
-		v.token(fmt.Sprintf("%s.remove[%d]", field, i), name)
-	}
+	v.tokens(field+".remove", h.Remove)
 }
 
 func (v *validator) rewrite(field string, r *Route) {

@@ -9,8 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path"
+	"regexp"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/fairlead/fairlead/agent/haproxy/config"
 	"github.com/fairlead/fairlead/agent/haproxy/socket"
@@ -20,7 +24,7 @@ import (
 // Structure is a load balancer in HAProxy's terms. All paths begin with Options.Dir.
 type Structure struct {
 	// Maps are by path. Their content changes at run time, in this order.
-	Maps map[string][]socket.MapEntry
+	Maps map[string][]socket.Entry
 	// Certificates are PEM, the chain and the key, by path. Their content changes at run time.
 	Certificates map[string][]byte
 	// CertLists are by path. Their lines change at run time, but for the first, which is for clients without a server name.
@@ -50,6 +54,11 @@ type builder struct {
 	structure *Structure
 	// broken are the fields of parts that are refused, like pools[web].
 	broken map[string]bool
+	// unmatchable are fields of routes that cannot even be told apart from others.
+	unmatchable map[string]bool
+	routeField  map[*model.Route]string
+	// targets are the forms in which pools are used.
+	targets []target
 }
 
 // Build gives what HAProxy has to hold. One bad part is refused, and what is beside it is built; the error is for a
@@ -58,14 +67,138 @@ func Build(cfg *model.Config, secrets Secrets, options Options) (*Structure, err
 	if cfg.Version != model.Version {
 		return nil, fmt.Errorf("%w: %q instead of %q", ErrVersion, cfg.Version, model.Version)
 	}
-	b := &builder{cfg: cfg, secrets: secrets, options: options, broken: map[string]bool{}, structure: &Structure{
-		Maps:         map[string][]socket.MapEntry{},
+	if err := options.check(); err != nil {
+		return nil, err
+	}
+	b := &builder{routeField: map[*model.Route]string{}, unmatchable: map[string]bool{}, cfg: cfg, secrets: secrets, options: options, broken: map[string]bool{}, structure: &Structure{
+		Maps:         map[string][]socket.Entry{},
 		Certificates: map[string][]byte{},
 		CertLists:    map[string][]Certificate{},
 		Files:        map[string][]byte{},
 	}}
+	b.validate()
+	var lists, listeners config.Writer
+	b.prepare(&lists)
 	b.backends()
+	b.splits()
+	b.frontends(&listeners)
+	var head config.Writer
+	b.global(&head)
+	b.defaults(&head)
+	b.peersLines(&head)
+	b.health(&head)
+	if err := head.Err(); err != nil {
+		return nil, fmt.Errorf("write the sections of the process: %w", err)
+	}
+	b.structure.front = head.String() + "\n" + lists.String() + listeners.String()
 	return b.structure, nil
+}
+
+// ErrOptions are options that cannot stand in a config.
+var ErrOptions = errors.New("options that cannot be used")
+
+// plainWord is what may stand in the parentheses of an expression without quotes.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9/._-]+$`)
+
+func (o *Options) check() error {
+	if !plainWord.MatchString(o.Dir) || !path.IsAbs(o.Dir) {
+		return fmt.Errorf("%w: the folder must be an absolute path of letters, digits and /._-", ErrOptions)
+	}
+	for _, peer := range append([]Peer{{Name: o.Self, Address: "127.0.0.1"}}, o.Peers...) {
+		if peer.Name != "" && !plainWord.MatchString(peer.Name) || strings.Contains(peer.Name, "/") {
+			return fmt.Errorf("%w: the name of a replica", ErrOptions)
+		}
+		if _, err := netip.ParseAddr(peer.Address); err != nil {
+			return fmt.Errorf("%w: the address of a replica: %w", ErrOptions, err)
+		}
+	}
+	return nil
+}
+
+// validate refuses what the model's own rules forbid, and what HAProxy is known not to take.
+func (b *builder) validate() {
+	for _, problem := range model.Validate(b.cfg) {
+		part := problem.Part()
+		b.refuse(problem.Field, reasonInvalid, problem.Message)
+		b.broken[part] = true
+		rest := strings.TrimPrefix(problem.Field, part+".")
+		for _, field := range []string{"name", "hostnames", "matches"} {
+			if strings.HasPrefix(rest, field) {
+				b.unmatchable[part] = true
+			}
+		}
+	}
+	b.safeDefaults()
+	for _, fields := range [][]string{b.cfg.ListenerFields(), b.cfg.RouteFields(), b.cfg.PoolFields()} {
+		for _, field := range fields {
+			if b.options.Without[field] {
+				b.refuse(field, reasonRejected, "HAProxy does not take it")
+				b.broken[field] = true
+			}
+		}
+	}
+}
+
+// safeDefaults replaces values that concern all parts and were refused.
+func (b *builder) safeDefaults() {
+	cfg := *b.cfg
+	if cfg.DrainTimeout < model.Duration(time.Second) || cfg.DrainTimeout > model.MaxDuration {
+		cfg.DrainTimeout = model.Duration(30 * time.Second)
+	}
+	cfg.MaxConnections = max(cfg.MaxConnections, 0)
+	b.cfg = &cfg
+}
+
+// prepare writes what routes need outside of the listeners, and refuses those whose Secret is of no use.
+func (b *builder) prepare(w *config.Writer) {
+	for i, field := range b.cfg.RouteFields() {
+		r := &b.cfg.Routes[i]
+		b.routeField[r] = field
+		if b.broken[field] {
+			continue
+		}
+		var own config.Writer
+		if r.BasicAuth != nil && !b.users(&own, field, r) {
+			b.broken[field] = true
+			continue
+		}
+		if r.RateLimit != nil {
+			b.rateTables(&own, r)
+		}
+		if own.String() != "" {
+			w.AppendText("\n")
+			w.Append(&own)
+		}
+	}
+}
+
+// splits adds which pools the routes go to.
+func (b *builder) splits() {
+	b.mapPath(splitsMap)
+	for i := range b.cfg.Routes {
+		r := &b.cfg.Routes[i]
+		if b.broken[b.routeField[r]] || len(r.Action.Pools) == 0 {
+			continue
+		}
+		done := map[string]bool{}
+		for j := range b.cfg.Listeners {
+			l := &b.cfg.Listeners[j]
+			set := splitSet(l, r.Name)
+			if !slices.Contains(r.Listeners, l.Name) || done[set] {
+				continue
+			}
+			done[set] = true
+			var shares []share
+			for _, pool := range r.Action.Pools {
+				target := b.target(pool.Pool, r.Retries)
+				if isStream(l) {
+					target = b.streamTarget(pool.Pool)
+				}
+				shares = append(shares, share{weight: int64(pool.Weight), value: target})
+			}
+			b.split(set, shares)
+		}
+	}
 }
 
 // refuse leaves out what field names.
@@ -77,7 +210,7 @@ func (b *builder) refuse(field, reason, message string) {
 func (b *builder) file(name string) string { return path.Join(b.options.Dir, name) }
 
 // addMap adds a map, and gives its path.
-func (b *builder) addMap(name string, entries []socket.MapEntry) string {
+func (b *builder) addMap(name string, entries []socket.Entry) string {
 	to := b.file(path.Join("maps", name))
 	b.structure.Maps[to] = entries
 	return to

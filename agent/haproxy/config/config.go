@@ -142,6 +142,9 @@ func (w *Writer) Append(other *Writer) {
 	}
 }
 
+// AppendText adds what another writer wrote without an error.
+func (w *Writer) AppendText(text string) { w.text.WriteString(text) }
+
 // Err is about the first argument that was refused. What was written is of no use then.
 func (w *Writer) Err() error { return w.err }
 

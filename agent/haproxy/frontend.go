@@ -1,0 +1,201 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package haproxy
+
+import (
+	"fmt"
+
+	"github.com/fairlead/fairlead/agent/haproxy/config"
+	"github.com/fairlead/fairlead/agent/haproxy/socket"
+	"github.com/fairlead/fairlead/model"
+)
+
+// Reasons of refusals.
+const (
+	reasonInvalid  = "InvalidValue"
+	reasonRejected = "Rejected"
+)
+
+// frontends writes the listeners. One that is refused is not open.
+func (b *builder) frontends(w *config.Writer) {
+	fields := b.cfg.ListenerFields()
+	for i := range b.cfg.Listeners {
+		if b.broken[fields[i]] {
+			continue
+		}
+		if section, ok := b.frontend(fields[i], &b.cfg.Listeners[i]); ok {
+			w.AppendText("\n")
+			w.Append(section)
+		}
+	}
+}
+
+func (b *builder) frontend(field string, l *model.Listener) (*config.Writer, bool) {
+	w := &config.Writer{}
+	w.Section("frontend", "listener."+l.Name)
+	bind := []config.Arg{config.Word(b.bind(l.BindPort))}
+	if l.ProxyProtocol {
+		bind = append(bind, config.Raw("accept-proxy"))
+	}
+	if l.TLS != nil {
+		args, ok := b.listenerTLS(field, l)
+		if !ok {
+			return nil, false
+		}
+		bind = append(bind, args...)
+	}
+	if isStream(l) {
+		w.Line("mode tcp")
+	}
+	w.Line("bind", bind...)
+	if l.MaxConnections > 0 {
+		w.Line("maxconn", config.Int(l.MaxConnections))
+	}
+	b.accessLog(w, l)
+	b.connections(w, l)
+	if isStream(l) {
+		b.stream(w, l)
+	} else {
+		b.requests(w, l)
+	}
+	if err := w.Err(); err != nil {
+		b.refuse(field, reasonInvalid, "the listener cannot be configured: "+err.Error())
+		return nil, false
+	}
+	return w, true
+}
+
+// bind gives the addresses of a port. There are two, since a client of IPv4 on a socket of IPv6 has another address.
+func (b *builder) bind(port int32) string {
+	if b.options.IPv4Only {
+		return fmt.Sprintf("0.0.0.0:%d", port)
+	}
+	return fmt.Sprintf("0.0.0.0:%d,:::%d v6only", port, port)
+}
+
+// connections writes what is decided before the first byte of a client, but the PROXY protocol's.
+func (b *builder) connections(w *config.Writer, l *model.Listener) {
+	rule := "tcp-request connection reject"
+	if l.ProxyProtocol {
+		// The client's address is known later then.
+		rule = "tcp-request session reject"
+	}
+	name := "listener." + l.Name
+	if len(l.AllowCIDRs) > 0 {
+		w.Line(rule + " if !{ " + b.inNetworks(name+".allow.map", l.AllowCIDRs) + " }")
+	}
+	if len(l.DenyCIDRs) > 0 {
+		w.Line(rule + " if { " + b.inNetworks(name+".deny.map", l.DenyCIDRs) + " }")
+	}
+}
+
+// inNetworks is true for a client in one of the networks, which change at run time.
+func (b *builder) inNetworks(name string, cidrs []string) string {
+	entries := make([]socket.Entry, 0, len(cidrs))
+	for _, cidr := range cidrs {
+		entries = append(entries, socket.Entry{Key: cidr, Value: "1"})
+	}
+	return "src,map_ip(" + b.addMap(name, entries) + ") -m found"
+}
+
+// requests writes a listener of HTTP.
+func (b *builder) requests(w *config.Writer, l *model.Listener) {
+	w.Line("timeout client", config.Millis(l.Timeouts.Idle.Std()))
+	w.Line("timeout http-request", config.Millis(l.Timeouts.Request.Std()))
+	w.Line("timeout http-keep-alive", config.Millis(l.Timeouts.KeepAlive.Std()))
+	// A reload or the end of the process closes no connection under a request that is on its way.
+	w.Line("option idle-close-on-response")
+	// The method, host and path are kept as the client sent them: routes may change what the member sees.
+	w.Line("http-request set-var(txn.method) method")
+	w.Line("http-request set-var(txn.path) path")
+	w.Line("http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)")
+	w.Line("http-request set-var(txn.listener_tunnel)", config.Raw("int("+millis(l.Timeouts.Tunnel)+")"))
+	// A member learns who the client is and how it came; what the client says about the second is not believed.
+	w.Line("http-request add-header X-Forwarded-For %[src]")
+	w.Line("http-request set-header X-Forwarded-Proto", config.Raw(scheme(l)))
+	if l.Redirect != nil {
+		b.redirect(w, l, l.Redirect, "", nil)
+		return
+	}
+	b.routes(w, l, "http-request")
+	w.Line("http-request deny deny_status 404 if !{ var(txn.pool) -m found } !{ var(txn.route) -m found }")
+	w.Line("http-request deny deny_status 503 if !{ var(txn.pool) -m found }")
+	b.selection(w, l)
+}
+
+// scheme is that of the listener's URLs.
+func scheme(l *model.Listener) string {
+	if l.Protocol == model.HTTPS {
+		return "https"
+	}
+	return "http"
+}
+
+// stream writes a listener of connections.
+func (b *builder) stream(w *config.Writer, l *model.Listener) {
+	w.Line("timeout client", config.Millis(l.Timeouts.Idle.Std()))
+	if l.Protocol == model.TLS {
+		w.Line("tcp-request inspect-delay", config.Millis(l.Timeouts.Request.Std()))
+		w.Line("tcp-request content reject unless { req.ssl_hello_type 1 }")
+		w.Line("tcp-request content set-var(txn.host) req.ssl_sni,lower,rtrim(.) if { req.ssl_sni -m found }")
+	}
+	b.routes(w, l, "tcp-request content")
+	w.Line("tcp-request content reject if !{ var(txn.pool) -m found }")
+	b.selection(w, l)
+}
+
+// routes writes how a request or connection comes to its route (txn.route), what the route does with it, and which pool
+// it goes to (txn.pool).
+func (b *builder) routes(w *config.Writer, l *model.Listener, rule string) {
+	ordered := b.usable(b.cfg.OrderedRules(l))
+	tables := newRouting(ordered)
+	b.lookups(w, l, rule, tables)
+	for k := range tables.conditional {
+		b.conditional(w, k, &tables.conditional[k])
+	}
+	if len(tables.conditional) > 0 {
+		w.Line(rule + " set-var(txn.rule) var(txn.special) if { var(txn.special) -m found }")
+	}
+	w.Line(rule + " set-var(txn.route) var(txn.rule),field(1,/) if !{ var(txn.rule) -m beg -/ }")
+	b.routeLines(w, l)
+	set := splitSet(l, "")
+	w.Line(rule + " set-var(txn.slot) " + splitDraw())
+	w.Line(rule + " set-var(txn.pool) str(" + set + "),concat(,txn.route),concat(/,txn.slot),map_beg(" + b.mapPath(splitsMap) + ") if { var(txn.route) -m found }")
+	if l.Pool != "" && !b.broken["pools["+l.Pool+"]"] {
+		pool := l.Pool
+		if isStream(l) {
+			pool = b.streamTarget(pool)
+		}
+		w.Line(rule + " set-var(txn.pool) str(" + pool + ") if !{ var(txn.route) -m found }")
+	}
+}
+
+// splitSet names the split of a route: a pool has another name where streams use it.
+func splitSet(l *model.Listener, route string) string {
+	if isStream(l) {
+		return "stream:" + route
+	}
+	return "route:" + route
+}
+
+// lookups writes how the tables are asked.
+func (b *builder) lookups(w *config.Writer, l *model.Listener, rule string, tables *routing) {
+	file := func(kind string, entries []socket.Entry) string {
+		return b.addMap("listener."+l.Name+"."+kind+".map", entries)
+	}
+	if l.Protocol != model.TCP {
+		w.Line(rule + " set-var(txn.vhost) var(txn.host),map_str(" + file("hosts", tables.hosts) + ")")
+		w.Line(rule + " set-var(txn.vhost) var(txn.host),map_end(" + file("wildcards", tables.wildcards) + ") if !{ var(txn.vhost) -m found }")
+	}
+	w.Line(rule + " set-var(txn.vhost) str(*) if !{ var(txn.vhost) -m found }")
+	if !isStream(l) {
+		w.Line(rule + " set-var(txn.rule) var(txn.vhost),concat(,txn.path),map_str(" + file("exact", tables.exact) + ")")
+	}
+	w.Line(rule + " set-var(txn.rule) var(txn.vhost),concat(,txn.path,/),map_beg(" + file("prefixes", tables.prefixes) + ") if !{ var(txn.rule) -m found }")
+	if len(tables.conditional) > 0 {
+		w.Line(rule + " set-var(txn.bound) var(txn.rule),field(3,/)")
+	}
+}
+
+func millis(d model.Duration) string { return fmt.Sprint((d.Std().Microseconds() + 999) / 1000) }
