@@ -195,7 +195,9 @@ func (c *chooser) priorities() {
 	}
 }
 
-// ties takes a client back to its group as long as something lives there, be it only a server that drains.
+// ties takes a client back to its group as long as something lives there, be it only a server that drains. Whether that
+// is the client's own server can be known only in the backend: a client whose server is down while all others of its
+// group drain is answered 503 until they are gone.
 func (c *chooser) ties() {
 	var tied []*target
 	for _, t := range c.targets {
@@ -221,7 +223,7 @@ func (c *chooser) ties() {
 		for i := range t.groups {
 			name := t.backend(&t.groups[i])
 			// Free slots: 0 only if every server is down, -1 if there is no bound.
-			c.line("set-var(txn.backend) str("+name+")", is("txn.wish", name)+" { connslots("+name+") ne 0 }")
+			c.line("set-var(txn.backend) str("+name+")", is("txn.wish", name)+" !{ connslots("+name+") eq 0 }")
 		}
 	}
 }
