@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,20 +95,43 @@ func (p *Process) Kill() error {
 	if pid == 0 {
 		return nil
 	}
-	// The group is the master's own, and stays as long as a worker does.
 	for deadline := time.Now().Add(stopTimeout); ; {
-		err := syscall.Kill(-pid, syscall.SIGKILL)
-		if errors.Is(err, syscall.ESRCH) {
+		members, err := group(pid)
+		if err != nil {
+			return err
+		}
+		if len(members) == 0 {
 			return p.daemon.Kill()
 		}
-		if err != nil {
+		// One of them at least is not reaped yet, so the group's number belongs to no other.
+		if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("kill HAProxy: %w", err)
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("processes of HAProxy's group %d are still there %s after SIGKILL", pid, stopTimeout)
+			return fmt.Errorf("processes %v of HAProxy are still there %s after SIGKILL", members, stopTimeout)
 		}
 		time.Sleep(stopPoll)
 	}
+}
+
+// group is the processes of a process group that run. The kernel counts zombies too, and workers without a master
+// stay zombies until the machine's first process looks for them.
+func group(id int) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var members []int
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if of, err := syscall.Getpgid(pid); err == nil && of == id && daemon.Running(pid) {
+			members = append(members, pid)
+		}
+	}
+	return members, nil
 }
 
 // serves asks the current worker by way of the master.

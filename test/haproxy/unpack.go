@@ -57,14 +57,14 @@ func launcher(at, root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	libraries, err := filepath.Glob(filepath.Join(at, "usr/lib/*-linux-gnu*"))
+	libraries, err := filepath.Glob(filepath.Join(at, "usr", "lib", "*-linux-gnu*"))
 	if err != nil || len(libraries) != 1 {
 		return "", fmt.Errorf("want one folder of libraries, have %q", libraries)
 	}
-	library := filepath.Join(root, "usr/lib", filepath.Base(libraries[0]))
+	library := filepath.Join(root, "usr", "lib", filepath.Base(libraries[0]))
 	lines := []string{
 		"#!/bin/sh",
-		"export SSL_CERT_FILE=" + quote(filepath.Join(root, "etc/ssl/certs/ca-certificates.crt")),
+		"export SSL_CERT_FILE=" + quote(filepath.Join(root, "etc", "ssl", "certs", "ca-certificates.crt")),
 		"export OPENSSL_MODULES=" + quote(filepath.Join(library, "ossl-modules")),
 		// What this machine tells its own OpenSSL is not for another version of it.
 		"export OPENSSL_CONF=/dev/null",
