@@ -6,25 +6,21 @@ package limitpolicy
 import (
 	"slices"
 	"sync"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/drift"
 	"github.com/fairlead/fairlead/controllers/limitpolicy/render"
 )
-
-// maxRepairs is the number of repairs that a status holds.
-const maxRepairs = 5
 
 // ledger is what is known of every namespace, kept by the namespace and report reconcilers and read by the
 // policy reconciler. It lives in memory: after a restart it fills as the namespaces are looked at.
 type ledger struct {
 	mu         sync.RWMutex
 	namespaces map[string]*record
-	drifts     map[types.UID]*driftLog
+	drifts     map[types.UID]*drift.Log
 
 	// changed is told the name of a policy whose status may have to change.
 	changed func(policy string)
@@ -58,19 +54,10 @@ func (o *outcome) sameSpecs(policies []selected) bool {
 	})
 }
 
-// driftLog is the drift of one policy that its status and events tell.
-type driftLog struct {
-	// recent are the last maxRepairs records, the newest first.
-	recent []v1alpha1.RepairRecord
-	// untold are drifts that no event has told yet; only the first is kept, the others are counted.
-	first *apply.Drift
-	more  int
-}
-
 func newLedger() *ledger {
 	return &ledger{
 		namespaces: map[string]*record{},
-		drifts:     map[types.UID]*driftLog{},
+		drifts:     map[types.UID]*drift.Log{},
 		changed:    func(string) {},
 	}
 }
@@ -114,31 +101,10 @@ func (l *ledger) log(policy types.UID, drifts []apply.Drift) {
 	if len(drifts) == 0 {
 		return
 	}
-	log := l.drifts[policy]
-	if log == nil {
-		log = &driftLog{}
-		l.drifts[policy] = log
+	if l.drifts[policy] == nil {
+		l.drifts[policy] = &drift.Log{}
 	}
-	for i := range drifts {
-		if log.first == nil {
-			log.first = &drifts[i]
-		} else {
-			log.more++
-		}
-		log.recent = append(repairRecords(&drifts[i]), log.recent...)
-		log.recent = log.recent[:min(len(log.recent), maxRepairs)]
-	}
-}
-
-func repairRecords(drift *apply.Drift) []v1alpha1.RepairRecord {
-	out := make([]v1alpha1.RepairRecord, 0, len(drift.Changes))
-	for _, change := range drift.Changes {
-		out = append(out, v1alpha1.RepairRecord{
-			Object: drift.Ref.String(), Field: change.Path, Want: change.Want, Found: change.Found,
-			Manager: change.Manager, Time: metav1.NewTime(change.Time.Truncate(time.Second)), Repaired: drift.Repaired,
-		})
-	}
-	return out
+	l.drifts[policy].Add(drifts)
 }
 
 // reported notes the findings of a namespace. What was found for other specs than those on record is not
@@ -186,7 +152,7 @@ func (l *ledger) recent(policy types.UID) []v1alpha1.RepairRecord {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if log := l.drifts[policy]; log != nil {
-		return slices.Clone(log.recent)
+		return log.Recent()
 	}
 	return nil
 }
@@ -199,9 +165,7 @@ func (l *ledger) takeUntold(policy types.UID) (first *apply.Drift, more int) {
 	if log == nil {
 		return nil, 0
 	}
-	first, more = log.first, log.more
-	log.first, log.more = nil, 0
-	return first, more
+	return log.TakeUntold()
 }
 
 func (l *ledger) forget(policy types.UID) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/drift"
 )
 
 // entitled is a policy in force that picks a namespace.
@@ -129,18 +130,18 @@ func TestLedgerDrifts(t *testing.T) {
 	dry := policyOf("dry", v1alpha1.LimitPolicySpec{Limits: containerMax("1Gi"), Enforcement: v1alpha1.DryRun})
 	trial := selected{page: mustRead(t, dry), name: "dry", uid: dry.UID}
 
-	for second := range maxRepairs + 2 {
+	for second := range drift.MaxRepairs + 2 {
 		l.covered("shop", outcome{policies: []selected{a, trial}, result: apply.Result{Drifts: []apply.Drift{driftIn("shop", second)}}})
 	}
 	recent := l.recent(a.uid)
-	if len(recent) != maxRepairs || recent[0].Field != "spec.change6" || recent[4].Field != "spec.change2" {
-		t.Errorf("recent are %+v: want the last %d, the newest first", recent, maxRepairs)
+	if len(recent) != drift.MaxRepairs || recent[0].Field != "spec.change6" || recent[4].Field != "spec.change2" {
+		t.Errorf("recent are %+v: want the last %d, the newest first", recent, drift.MaxRepairs)
 	}
 	if r := recent[0]; r.Object != "LimitRange shop/fairlead" || r.Want != "1" || r.Found != "2" || r.Manager != "kubectl-edit" || !r.Repaired || r.Time.Nanosecond() != 0 {
 		t.Errorf("the record is %+v", r)
 	}
 	first, more := l.takeUntold(a.uid)
-	if first == nil || first.Changes[0].Path != "spec.change0" || more != maxRepairs+1 {
+	if first == nil || first.Changes[0].Path != "spec.change0" || more != drift.MaxRepairs+1 {
 		t.Errorf("untold are %+v and %d more", first, more)
 	}
 	if again, more := l.takeUntold(a.uid); again != nil || more != 0 {
@@ -161,12 +162,12 @@ func TestLedgerDrifts(t *testing.T) {
 func TestLedgerOfADriftOfManyFields(t *testing.T) {
 	l := newLedger()
 	a := entitled(t, "a", 1)
-	drift := driftIn("shop", 0)
+	found := driftIn("shop", 0)
 	for range 20 {
-		drift.Changes = append(drift.Changes, drift.Changes[0])
+		found.Changes = append(found.Changes, found.Changes[0])
 	}
-	l.covered("shop", outcome{policies: []selected{a}, result: apply.Result{Drifts: []apply.Drift{drift}}})
-	if got := len(l.recent(a.uid)); got != maxRepairs {
-		t.Errorf("%d records, want %d", got, maxRepairs)
+	l.covered("shop", outcome{policies: []selected{a}, result: apply.Result{Drifts: []apply.Drift{found}}})
+	if got := len(l.recent(a.uid)); got != drift.MaxRepairs {
+		t.Errorf("%d records, want %d", got, drift.MaxRepairs)
 	}
 }

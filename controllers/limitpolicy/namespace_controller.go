@@ -5,14 +5,12 @@ package limitpolicy
 
 import (
 	"context"
-	"errors"
-	"net"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/conditions"
 	"github.com/fairlead/fairlead/controllers/limitpolicy/render"
 )
 
@@ -39,7 +37,7 @@ func (r *namespaceReconciler) Reconcile(ctx context.Context, request reconcile.R
 		policies:  seen.policies,
 		hold:      seen.hold,
 		result:    result,
-		failure:   failureClass(err),
+		failure:   conditions.FailureClass(err),
 		lost:      lost(&seen, effective),
 		foreign:   seen.beside(effective),
 	})
@@ -64,24 +62,4 @@ func lost(seen *observed, effective render.Effective) []render.Lost {
 		}
 	}
 	return out
-}
-
-// failureClass names an error for a condition's message, without texts that differ from try to try.
-func failureClass(err error) string {
-	if err == nil {
-		return ""
-	}
-	var status apierrors.APIStatus
-	if errors.As(err, &status) && status.Status().Reason != "" {
-		return string(status.Status().Reason)
-	}
-	var connection net.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &connection) && connection.Timeout():
-		return "Timeout"
-	case connection != nil:
-		return "ConnectionFailed"
-	default:
-		return "Failed"
-	}
 }

@@ -6,43 +6,22 @@ package limitpolicy
 import (
 	"context"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
-	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/drift"
 	"github.com/fairlead/fairlead/controllers/internal/metrics"
-)
-
-const (
-	// statusInterval is the least time between two status writes, or two events, of one policy.
-	statusInterval = time.Second
-	// cacheLag is how long to wait for the cache to show a status that was written.
-	cacheLag = 100 * time.Millisecond
-	// warmUp is how long after the start a status from before it may stand while the ledger fills.
-	warmUp = 30 * time.Second
-)
-
-// Event reasons and actions.
-const (
-	eventRepaired = "DriftRepaired"
-	eventFound    = "DriftFound"
-	actionRepair  = "Repair"
-	actionReport  = "Report"
-	actionApply   = "Apply"
+	"github.com/fairlead/fairlead/controllers/internal/pace"
 )
 
 // policyReconciler computes the status of one policy from the ledger and tells its events.
@@ -54,18 +33,7 @@ type policyReconciler struct {
 	// began is when the controllers began to work.
 	began func() time.Time
 
-	mu sync.Mutex
-	// voices is what was said last of each policy, by name.
-	voices map[string]voice
-}
-
-type voice struct {
-	uid types.UID
-	// at is when a status or an event was last written, version that of the last status written.
-	at      time.Time
-	version string
-	// warm is true once all was known of the policy, or its status needed another word before that.
-	warm bool
+	voices pace.Voices
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -87,7 +55,7 @@ func (r *policyReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 		return ctrl.Result{}, err
 	}
 	if !r.warm(policy, found) {
-		return ctrl.Result{RequeueAfter: statusInterval}, nil
+		return ctrl.Result{RequeueAfter: pace.Interval}, nil
 	}
 	if found.known {
 		r.export(policy.Name, &found.summary)
@@ -96,7 +64,7 @@ func (r *policyReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 	err = r.write(ctx, policy, status(policy, found))
 	if apierrors.IsNotFound(err) {
 		// It is gone, or the API server serves the kind anew since its definition changed: look again.
-		return ctrl.Result{RequeueAfter: statusInterval}, nil
+		return ctrl.Result{RequeueAfter: pace.Interval}, nil
 	}
 	return ctrl.Result{}, err
 }
@@ -131,81 +99,25 @@ func (r *policyReconciler) write(ctx context.Context, policy *v1alpha1.LimitPoli
 	}
 	before := policy.DeepCopy()
 	policy.Status = next
-	r.spoke(policy)
+	r.voices.Spoke(policy)
 	err := r.client.Status().Patch(ctx, policy, client.MergeFrom(before), client.FieldOwner(v1alpha1.ManagedBy))
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	r.spoke(policy)
-	r.tellCondition(policy, before)
+	r.voices.Spoke(policy)
+	drift.TellReady(r.events, policy, meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady),
+		meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady))
 	return nil
-}
-
-// tellCondition tells in an event that Ready changed its reason.
-func (r *policyReconciler) tellCondition(policy, before *v1alpha1.LimitPolicy) {
-	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
-	is := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady)
-	if is == nil || was != nil && was.Reason == is.Reason || is.Reason == v1alpha1.ReasonProgressing {
-		return
-	}
-	kind := corev1.EventTypeWarning
-	if is.Status == metav1.ConditionTrue {
-		kind = corev1.EventTypeNormal
-	}
-	r.events.Eventf(policy, nil, kind, is.Reason, actionApply, "%s", is.Message)
 }
 
 // tellDrift tells in one event what changed since the last.
 func (r *policyReconciler) tellDrift(policy *v1alpha1.LimitPolicy) {
-	drift, more := r.ledger.takeUntold(policy.UID)
-	if drift == nil {
+	first, more := r.ledger.takeUntold(policy.UID)
+	if first == nil {
 		return
 	}
-	r.spoke(policy)
-	kind, reason, action := corev1.EventTypeNormal, eventRepaired, actionRepair
-	if !drift.Repaired {
-		kind, reason, action = corev1.EventTypeWarning, eventFound, actionReport
-	}
-	r.events.Eventf(policy, object(drift.Ref), kind, reason, action, "%s", cut(driftText(drift, more)))
-}
-
-// object is what an event relates to: events of different objects are told apart by it.
-func object(ref apply.Ref) *metav1.PartialObjectMetadata {
-	out := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}}
-	out.SetGroupVersionKind(ref.GroupVersionKind)
-	return out
-}
-
-// driftText says what was changed by whom, and what became of it.
-func driftText(drift *apply.Drift, more int) string {
-	var parts []string
-	for _, c := range drift.Changes {
-		parts = append(parts, changeText(c))
-	}
-	text := drift.Ref.String() + ": " + strings.Join(parts, "; ")
-	if drift.Repaired {
-		text += "; repaired"
-		if drift.Latency > 0 {
-			text += " after " + drift.Latency.Round(100*time.Microsecond).String()
-		}
-	}
-	if more > 0 {
-		text += fmt.Sprintf(" (and %d more objects)", more)
-	}
-	return text
-}
-
-func changeText(c apply.Change) string {
-	switch {
-	case c.Path == "":
-		return "deleted by " + c.Manager
-	case c.Found == "":
-		return fmt.Sprintf("%s removed by %s (was %s)", c.Path, c.Manager, c.Want)
-	case c.Want == "":
-		return fmt.Sprintf("%s=%s added by %s", c.Path, c.Found, c.Manager)
-	default:
-		return fmt.Sprintf("%s changed from %s to %s by %s", c.Path, c.Want, c.Found, c.Manager)
-	}
+	r.voices.Spoke(policy)
+	drift.Tell(r.events, policy, first, more)
 }
 
 func (r *policyReconciler) export(policy string, sum *summary) {
@@ -221,50 +133,21 @@ func (r *policyReconciler) export(policy string, sum *summary) {
 	metrics.LimitPolicy(policy, sum.selected, sum.covered, sum.failed, violations)
 }
 
-// wait is how long nothing may be said of the policy: it was just spoken of, or the cache does not show yet
-// what was said.
+// wait is how long nothing may be said of the policy.
 func (r *policyReconciler) wait(policy *v1alpha1.LimitPolicy) time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := r.voices[policy.Name]
-	if last.uid != policy.UID {
-		r.drop(last.uid)
-		r.voices[policy.Name] = voice{uid: policy.UID}
-		return 0
-	}
-	wait := statusInterval - time.Since(last.at)
-	if order, err := resourceversion.CompareResourceVersion(policy.ResourceVersion, last.version); err == nil && order < 0 {
-		wait = max(wait, cacheLag)
-	}
+	wait, replaced := r.voices.Wait(policy)
+	r.drop(replaced)
 	return wait
 }
 
 // warm is false while the ledger fills after a start and a status from before speaks of this spec: that
 // stands, since another one would only flap.
 func (r *policyReconciler) warm(policy *v1alpha1.LimitPolicy, found *evidence) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := r.voices[policy.Name]
-	if !last.warm && found.unreported > 0 && policy.Status.ObservedGeneration == policy.Generation && time.Since(r.began()) < warmUp {
-		return false
-	}
-	last.warm = true
-	r.voices[policy.Name] = last
-	return true
-}
-
-// spoke notes that a status or an event of the policy was written.
-func (r *policyReconciler) spoke(policy *v1alpha1.LimitPolicy) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.voices[policy.Name] = voice{uid: policy.UID, at: time.Now(), version: policy.ResourceVersion, warm: true}
+	return r.voices.Warm(policy, found.unreported == 0, policy.Status.ObservedGeneration == policy.Generation, r.began())
 }
 
 func (r *policyReconciler) forget(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.drop(r.voices[name].uid)
-	delete(r.voices, name)
+	r.drop(r.voices.Forget(types.NamespacedName{Name: name}))
 	metrics.ForgetLimitPolicy(name)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
 	"github.com/fairlead/fairlead/controllers/internal/backoff"
+	"github.com/fairlead/fairlead/controllers/internal/pace"
 )
 
 // Options are what the controllers need beside a manager.
@@ -36,9 +37,9 @@ type Options struct {
 func SetupWithManager(mgr ctrl.Manager, options Options) error {
 	book, ledger := newBook(options.Namespace), newLedger()
 	observer := &observer{client: mgr.GetClient(), engine: options.Engine, book: book}
-	policies, reports := newTrigger(statusDelay), newTrigger(reportDelay)
-	ledger.changed = policies.fire
-	cover := &namespaceReconciler{observer: observer, engine: options.Engine, ledger: ledger, reportSoon: reports.fire}
+	policies, reports := pace.NewTrigger(pace.Gather), pace.NewTrigger(reportDelay)
+	ledger.changed = func(policy string) { policies.Fire(types.NamespacedName{Name: policy}) }
+	cover := &namespaceReconciler{observer: observer, engine: options.Engine, ledger: ledger, reportSoon: func(namespace string) { reports.Fire(types.NamespacedName{Name: namespace}) }}
 	watches := &watches{client: mgr.GetClient(), book: book, ledger: ledger}
 
 	err := ctrl.NewControllerManagedBy(mgr).Named("limitpolicy-namespace").
@@ -57,11 +58,11 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 	err = ctrl.NewControllerManagedBy(mgr).Named("limitpolicy-status").
 		For(&v1alpha1.LimitPolicy{}, builder.WithPredicates(specOrPauseChanged())).
 		Watches(partialNamespace(), watches.selectionEvents(), builder.OnlyMetadata).
-		WatchesRawSource(source.Func(policies.start)).
+		WatchesRawSource(source.Func(policies.Start)).
 		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
 		Complete(&policyReconciler{
 			client: mgr.GetClient(), book: book, ledger: ledger, events: mgr.GetEventRecorder(v1alpha1.ManagedBy),
-			began: policies.started, voices: map[string]voice{},
+			began: policies.Began,
 		})
 	if err != nil {
 		return fmt.Errorf("set up the status controller: %w", err)
@@ -69,12 +70,12 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 	return nil
 }
 
-func setupReports(mgr ctrl.Manager, reconciler reconcile.Reconciler, trigger *trigger) error {
+func setupReports(mgr ctrl.Manager, reconciler reconcile.Reconciler, trigger *pace.Trigger) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("limitpolicy-report").
 		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
-		WatchesRawSource(source.Func(trigger.start))
+		WatchesRawSource(source.Func(trigger.Start))
 	for _, kind := range subjectKinds() {
-		b = b.Watches(kind, trigger.namespaceOf())
+		b = b.Watches(kind, namespaceOf(trigger))
 	}
 	return b.Complete(reconciler)
 }

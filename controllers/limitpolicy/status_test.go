@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
-	"time"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,7 +30,7 @@ func encodedSize(t *testing.T, object runtime.Object) int {
 }
 
 // told are the conditions as type=status/reason, in a fixed order.
-func conditions(status v1alpha1.LimitPolicyStatus) []string {
+func conditionsOf(status v1alpha1.LimitPolicyStatus) []string {
 	var out []string
 	for _, c := range status.Conditions {
 		out = append(out, fmt.Sprintf("%s=%s/%s", c.Type, c.Status, c.Reason))
@@ -175,7 +172,7 @@ func TestConditions(t *testing.T) {
 				e.summary = recorded(test.outcomes, part, !test.unreported).summarize(part, namespacesNamed("a", "b", "c"))
 			}
 			got := status(policy, e)
-			if now := conditions(got); !slices.Equal(now, test.want) {
+			if now := conditionsOf(got); !slices.Equal(now, test.want) {
 				t.Errorf("conditions are %v, want %v", now, test.want)
 			}
 			for _, c := range got.Conditions {
@@ -222,7 +219,7 @@ func TestConditionsThatDoNotApplyAnyMoreGo(t *testing.T) {
 	policy := policyOf("p", v1alpha1.LimitPolicySpec{Limits: containerMax("1Gi")})
 	policy.Status = status(policy, &evidence{invalid: errors.New("bad")})
 	policy.Status = status(policy, &evidence{known: true})
-	if now := conditions(policy.Status); !slices.Equal(now, []string{"Ready=True/Enforced"}) {
+	if now := conditionsOf(policy.Status); !slices.Equal(now, []string{"Ready=True/Enforced"}) {
 		t.Errorf("conditions are %v", now)
 	}
 }
@@ -297,43 +294,5 @@ func TestOverriddenInTheStatus(t *testing.T) {
 	want := "f00 1 lost to 2 of policy w in 3 namespaces (and 11 more)"
 	if c := got.Conditions[1]; c.Type != v1alpha1.ConditionOverridden || c.Message != want {
 		t.Errorf("the condition is %+v, want %q", c, want)
-	}
-}
-
-func TestMergeRepairs(t *testing.T) {
-	record := func(field string, second int) v1alpha1.RepairRecord {
-		return v1alpha1.RepairRecord{Object: "o", Field: field, Manager: "m", Time: metav1.NewTime(time.Unix(int64(second), 0))}
-	}
-	before := []v1alpha1.RepairRecord{record("d", 4), record("c", 3), record("b", 2), record("a", 1)}
-	for name, test := range map[string]struct {
-		recent []v1alpha1.RepairRecord
-		want   string
-	}{
-		"nothing new":                {nil, "dcba"},
-		"known already":              {before[:2], "dcba"},
-		"one new":                    {[]v1alpha1.RepairRecord{record("e", 5)}, "edcba"},
-		"the oldest go":              {[]v1alpha1.RepairRecord{record("f", 6), record("e", 5)}, "fedcb"},
-		"the same at another time":   {[]v1alpha1.RepairRecord{record("d", 9)}, "ddcba"},
-		"all that there is room for": {[]v1alpha1.RepairRecord{record("z", 9), record("y", 8), record("x", 7), record("w", 6), record("v", 5)}, "zyxwv"},
-	} {
-		var got string
-		for _, r := range mergeRepairs(test.recent, before) {
-			got += r.Field
-		}
-		if got != test.want {
-			t.Errorf("%s: %s, want %s", name, got, test.want)
-		}
-	}
-}
-
-func TestCut(t *testing.T) {
-	for _, text := range []string{"", "short", strings.Repeat("ä", 300), strings.Repeat("x", 511) + "ä", strings.Repeat("x", 10_000), "bad \xff bytes"} {
-		got := cut(text)
-		if len(got) > 512 || !utf8.ValidString(got) {
-			t.Errorf("cut(%.20q…) is %d bytes, valid: %v", text, len(got), utf8.ValidString(got))
-		}
-		if utf8.ValidString(text) && len(text) <= 512 && got != text {
-			t.Errorf("%q became %q", text, got)
-		}
 	}
 }

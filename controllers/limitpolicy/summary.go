@@ -5,13 +5,13 @@ package limitpolicy
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/conditions"
 )
 
 // maxOverridden is the number of lost fields that a status holds.
@@ -31,33 +31,12 @@ type summary struct {
 
 	// What stands in the way, with the first in the order of the alphabet. Of failures and holds there is one per
 	// namespace, of the others one per object.
-	failures, holds, refused, conflicts, contested, drifted, terminating sample
+	failures, holds, refused, conflicts, contested, drifted, terminating conditions.Sample
 	// foreign are LimitRanges of others.
-	foreign sample
+	foreign conditions.Sample
 
 	overridden []v1alpha1.OverriddenField
 	report     report
-}
-
-// sample is a number and the first thing counted.
-type sample struct {
-	count int
-	first string
-}
-
-func (s *sample) add(text string) {
-	s.count++
-	if s.first == "" || text < s.first {
-		s.first = text
-	}
-}
-
-// String tells the first, and how many more there are.
-func (s *sample) String() string {
-	if s.count <= 1 {
-		return s.first
-	}
-	return fmt.Sprintf("%s (and %d more)", s.first, s.count-1)
 }
 
 // summarize looks at the namespaces that a policy selects now.
@@ -106,16 +85,16 @@ func (s *summary) add(namespace string, policy selected, known *record) {
 	stuck, left, waiting := s.obstacles(policy, &cover.result)
 	for _, ref := range cover.foreign {
 		if policy.bounds() {
-			s.foreign.add(ref.Namespace + "/" + ref.Name)
+			s.foreign.Add(ref.Namespace + "/" + ref.Name)
 		}
 	}
 	switch {
 	case cover.hold != "":
-		s.holds.add(namespace + ", " + cover.hold)
+		s.holds.Add(namespace + ", " + cover.hold)
 	case cover.failure != "":
 		s.failed++
 		s.working++
-		s.failures.add(namespace + ": " + cover.failure)
+		s.failures.Add(namespace + ": " + cover.failure)
 	case stuck > 0:
 		s.failed++
 	case cover.result.Paused: // The namespace is going.
@@ -133,40 +112,32 @@ func (s *summary) add(namespace string, policy selected, known *record) {
 func (s *summary) obstacles(policy selected, result *apply.Result) (stuck, left, waiting int) {
 	for _, conflict := range result.Conflicts {
 		if policy.makes(conflict.Ref) {
-			s.conflicts.add(conflict.Ref.String())
+			s.conflicts.Add(conflict.Ref.String())
 			stuck++
 		}
 	}
 	for _, refusal := range result.Refused {
 		if policy.makes(refusal.Ref) {
-			s.refused.add(refusal.Ref.String() + ": " + refusal.Message)
+			s.refused.Add(refusal.Ref.String() + ": " + refusal.Message)
 			stuck++
 		}
 	}
 	for _, ref := range result.Drifted {
 		if policy.makes(ref) {
-			s.drifted.add(ref.String())
+			s.drifted.Add(ref.String())
 			left++
 		}
 	}
 	for _, contest := range result.Contested {
 		if policy.makes(contest.Ref) {
-			s.contested.add(contestText(contest))
+			s.contested.Add(conditions.ContestText(contest))
 			waiting++
 		}
 	}
 	for _, ref := range result.Terminating {
 		// It may be one that the policy had a part in until now.
-		s.terminating.add(ref.String())
+		s.terminating.Add(ref.String())
 		waiting++
 	}
 	return stuck, left, waiting
-}
-
-func contestText(contest apply.Contest) string {
-	field := contest.Field
-	if field == "" {
-		field = "the object as a whole"
-	}
-	return fmt.Sprintf("%s: %s by %s", contest.Ref, field, contest.Manager)
 }

@@ -6,12 +6,10 @@ package limitpolicy
 import (
 	"context"
 	"maps"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -21,16 +19,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/pace"
 )
 
-const (
-	// statusDelay gathers what happens to a policy at the same moment into one status.
-	statusDelay = 20 * time.Millisecond
-	// reportDelay gathers the events of a namespace's pods into one report.
-	reportDelay = 500 * time.Millisecond
-)
+// reportDelay gathers the events of a namespace's pods into one report.
+const reportDelay = 500 * time.Millisecond
 
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+type queue = pace.Queue
 
 // watches turns events into requests.
 type watches struct {
@@ -78,7 +73,7 @@ func (w *watches) selectionEvents() handler.EventHandler {
 			return
 		}
 		for i := range policies.Items {
-			q.AddAfter(requestFor(policies.Items[i].Name), statusDelay)
+			q.AddAfter(requestFor(policies.Items[i].Name), pace.Gather)
 		}
 	}
 	return handler.Funcs{
@@ -162,44 +157,9 @@ func addLow(q queue, name string) {
 	q.Add(requestFor(name))
 }
 
-// trigger asks for a key from within the process, after a short delay that gathers what belongs together.
-type trigger struct {
-	delay time.Duration
-
-	mu    sync.Mutex
-	queue queue
-	began time.Time
-}
-
-func newTrigger(delay time.Duration) *trigger { return &trigger{delay: delay} }
-
-// start is the function of a source.Func. The controller calls it when it begins to work, as the leader.
-func (t *trigger) start(_ context.Context, q queue) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.queue, t.began = q, time.Now()
-	return nil
-}
-
-// started is when the controller began to work.
-func (t *trigger) started() time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.began
-}
-
-func (t *trigger) fire(name string) {
-	t.mu.Lock()
-	q := t.queue
-	t.mu.Unlock()
-	if q != nil {
-		q.AddAfter(requestFor(name), t.delay)
-	}
-}
-
 // namespaceOf asks for the namespace of an object that comes, goes, or changes in what a report reads.
-func (t *trigger) namespaceOf() handler.EventHandler {
-	add := func(object client.Object, q queue) { q.AddAfter(requestFor(object.GetNamespace()), t.delay) }
+func namespaceOf(t *pace.Trigger) handler.EventHandler {
+	add := func(object client.Object, q queue) { q.AddAfter(requestFor(object.GetNamespace()), t.Delay) }
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/pace"
 )
 
 // listOf is a cache of namespaces.
@@ -127,7 +128,7 @@ func TestSubjectChanged(t *testing.T) {
 
 func reconciler(began time.Time) *policyReconciler {
 	return &policyReconciler{
-		book: newBook("own"), ledger: newLedger(), began: func() time.Time { return began }, voices: map[string]voice{},
+		book: newBook("own"), ledger: newLedger(), began: func() time.Time { return began },
 	}
 }
 
@@ -138,15 +139,15 @@ func TestStatusWaits(t *testing.T) {
 	if wait := r.wait(policy); wait != 0 {
 		t.Errorf("a policy that was never spoken of waits %v", wait)
 	}
-	r.spoke(policy)
-	if wait := r.wait(policy); wait <= 0 || wait > statusInterval {
+	r.voices.Spoke(policy)
+	if wait := r.wait(policy); wait <= 0 || wait > pace.Interval {
 		t.Errorf("a policy that was just spoken of waits %v", wait)
 	}
-	r.voices[policy.Name] = voice{uid: policy.UID, at: time.Now().Add(-time.Hour), version: "100"}
+	r.voices.Set(types.NamespacedName{Name: policy.Name}, pace.Voice{UID: policy.UID, At: time.Now().Add(-time.Hour), Version: "100"})
 	if wait := r.wait(policy); wait > 0 {
 		t.Errorf("a policy that was spoken of long ago waits %v", wait)
 	}
-	r.voices[policy.Name] = voice{uid: policy.UID, at: time.Now().Add(-time.Hour), version: "101"}
+	r.voices.Set(types.NamespacedName{Name: policy.Name}, pace.Voice{UID: policy.UID, At: time.Now().Add(-time.Hour), Version: "101"})
 	if wait := r.wait(policy); wait <= 0 {
 		t.Error("the cache shows an older status than was written, and it is taken for the last")
 	}
@@ -165,13 +166,13 @@ func TestStatusForgetsPoliciesThatAreGone(t *testing.T) {
 			result:   apply.Result{Drifts: []apply.Drift{driftIn("shop", 1)}},
 		})
 		r.wait(policy)
-		if len(r.book.pages) != 1 || len(r.ledger.drifts) != 1 || r.voices[policy.Name].uid != policy.UID {
-			t.Errorf("with %s there are %d pages, %d drift logs and the voice %+v", policy.UID, len(r.book.pages), len(r.ledger.drifts), r.voices)
+		if len(r.book.pages) != 1 || len(r.ledger.drifts) != 1 || r.voices.Last(types.NamespacedName{Name: policy.Name}).UID != policy.UID {
+			t.Errorf("with %s there are %d pages, %d drift logs and the voice %+v", policy.UID, len(r.book.pages), len(r.ledger.drifts), r.voices.Last(types.NamespacedName{Name: policy.Name}))
 		}
 	}
 	r.forget(next.Name)
-	if len(r.book.pages)+len(r.ledger.drifts)+len(r.voices) != 0 {
-		t.Errorf("what is left is %v %v %v", r.book.pages, r.ledger.drifts, r.voices)
+	if len(r.book.pages)+len(r.ledger.drifts)+r.voices.Len() != 0 {
+		t.Errorf("what is left is %v %v %v", r.book.pages, r.ledger.drifts, r.voices.Len())
 	}
 }
 
