@@ -37,6 +37,40 @@ const (
 	ReasonForeignEdits       = "ForeignEdits"
 )
 
+// Condition reasons of LoadBalancer.
+const (
+	// ReasonInForce is that all replicas serve all of the spec.
+	ReasonInForce = "InForce"
+	// ReasonPartlyInForce is that parts of the spec are not in force; status.problems names them.
+	ReasonPartlyInForce = "PartlyInForce"
+	// ReasonNoAddress is that nobody gave the Service an address yet.
+	ReasonNoAddress = "NoAddress"
+	// ReasonUnavailable is that fewer replicas serve than should.
+	ReasonUnavailable = "Unavailable"
+	// ReasonOutdatedReplicas is that some replicas do not serve the newest spec yet.
+	ReasonOutdatedReplicas = "OutdatedReplicas"
+	// ReasonRefusedByReplica is that a replica will not put the newest spec in force.
+	ReasonRefusedByReplica = "RefusedByReplica"
+	// ReasonNoImage is that the operator does not know the image of its agents.
+	ReasonNoImage = "NoImage"
+)
+
+// Reasons of Problem. Agents have more.
+const (
+	// ProblemInvalid is a value that cannot be used.
+	ProblemInvalid = "Invalid"
+	// ProblemNotFound is a name of something that does not exist.
+	ProblemNotFound = "NotFound"
+	// ProblemNotGranted is a reference into another namespace that no ReferenceGrant allows.
+	ProblemNotGranted = "NotGranted"
+	// ProblemUnsupported is something that does not go together with what it stands beside or refers to.
+	ProblemUnsupported = "Unsupported"
+	// ProblemPortNeeded is a Service whose port has to be said.
+	ProblemPortNeeded = "PortNeeded"
+	// ProblemTooLarge is what there is no room for.
+	ProblemTooLarge = "TooLarge"
+)
+
 // Annotations that a person may set.
 const (
 	// AnnotationPaused on a custom resource, set to "true", stops all writes for it until it is removed.

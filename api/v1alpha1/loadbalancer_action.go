@@ -6,6 +6,7 @@ package v1alpha1
 // Action is exactly one of its fields.
 //
 // +kubebuilder:validation:XValidation:rule=`(has(self.pool) ? 1 : 0) + (has(self.pools) ? 1 : 0) + (has(self.redirect) ? 1 : 0) + (has(self.respond) ? 1 : 0) + (has(self.maintenance) ? 1 : 0) == 1`,message=`an action has exactly one of pool, pools, redirect, respond and maintenance`
+// +kubebuilder:validation:XValidation:rule=`!has(self.pools) || self.pools.exists(p, p.weight > 0)`,message=`all weights of pools are 0: nothing would be served; give one of them a weight`
 type Action struct {
 	// pool takes the requests.
 	// +optional
@@ -15,7 +16,7 @@ type Action struct {
 	// +listType=map
 	// +listMapKey=pool
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=8
 	Pools []WeightedPool `json:"pools,omitempty"`
 	// redirect sends the client elsewhere.
 	// +optional
@@ -72,6 +73,8 @@ type Redirect struct {
 }
 
 // Respond answers in the load balancer's own name.
+//
+// +kubebuilder:validation:XValidation:rule=`!(self.status in [204, 205, 304]) || !(has(self.body) || has(self.contentType))`,message=`an answer of status 204, 205 or 304 has no body`
 type Respond struct {
 	// status is 200 to 599.
 	// +optional
@@ -82,9 +85,10 @@ type Respond struct {
 	// contentType of the body; text/plain if there is a body and it is unset.
 	// +optional
 	ContentType ContentType `json:"contentType,omitempty"`
-	// body of the answer, at most 16 KiB.
+	// body of the answer, at most 16 Ki characters, taken literally; of control characters only tabs and line breaks.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`
 	Body string `json:"body,omitempty"`
 	// headers of the answer.
 	// +optional
@@ -105,11 +109,13 @@ type Maintenance struct {
 	// +optional
 	// +default="text/html; charset=utf-8"
 	ContentType ContentType `json:"contentType,omitempty"`
-	// body of the page, at most 16 KiB; unset for a short sentence.
+	// body of the page, at most 16 Ki characters, taken literally; of control characters only tabs and line breaks. Unset for a short sentence.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`
 	Body string `json:"body,omitempty"`
 	// retryAfter tells clients when to come back.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1s') && duration(self) <= duration('480h')`,message=`must be 1s to 480h`,messageExpression=`self + ' is not within 1s to 480h'`
 	RetryAfter Duration `json:"retryAfter,omitempty"`
 }

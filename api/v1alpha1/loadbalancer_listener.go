@@ -20,6 +20,14 @@ const (
 )
 
 // Listener is a port where clients connect.
+//
+// +kubebuilder:validation:XValidation:rule=`self.protocol != 'HTTPS' || has(self.tls)`,message=`protocol HTTPS needs tls with certificates, one or more`
+// +kubebuilder:validation:XValidation:rule=`!(self.protocol in ['HTTP', 'TLS']) || !has(self.tls)`,message=`tls is for protocols HTTPS and TCP`,messageExpression=`'protocol ' + self.protocol + ' takes no tls: use ' + (self.protocol == 'HTTP' ? 'HTTPS' : 'TCP, which decrypts the stream that TLS passes on')`
+// +kubebuilder:validation:XValidation:rule=`self.protocol != 'TCP' || !has(self.hostnames) || self.hostnames.size() == 0`,message=`protocol TCP takes no hostnames: a stream names none; use TLS to tell streams apart by their server name`
+// +kubebuilder:validation:XValidation:rule=`self.protocol in ['HTTP', 'HTTPS'] || !has(self.redirect)`,message=`redirect is for protocols HTTP and HTTPS`,messageExpression=`'redirect is for protocols HTTP and HTTPS, not for ' + self.protocol`
+// +kubebuilder:validation:XValidation:rule=`!has(self.redirect) || !has(self.pool)`,message=`redirect and pool exclude each other: a redirect answers every request`
+// +kubebuilder:validation:XValidation:rule=`!has(self.redirect) || !has(self.redirect.pathPrefix)`,message=`redirect.pathPrefix is for routes, which have a prefix to replace: use redirect.path`
+// +kubebuilder:validation:XValidation:rule=`!has(self.redirect) || has(self.redirect.host) || has(self.redirect.scheme) && (self.redirect.scheme == 'https') != (self.protocol == 'HTTPS') || (has(self.redirect.port) ? self.redirect.port : !has(self.redirect.scheme) ? self.port : self.redirect.scheme == 'https' ? 443 : 80) != self.port`,message=`the redirect leads back to this listener: set another scheme, host or port`
 type Listener struct {
 	// name of the listener.
 	// +required
@@ -86,18 +94,22 @@ type ListenerTimeouts struct {
 	// idle is how long a client may be silent in the middle of a request or stream.
 	// +optional
 	// +default="1m"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Idle Duration `json:"idle,omitempty"`
 	// request is how long the head of a request, or a TLS client's first message, may take.
 	// +optional
 	// +default="10s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Request Duration `json:"request,omitempty"`
 	// keepAlive is how long a connection may wait for its next request.
 	// +optional
 	// +default="1m"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	KeepAlive Duration `json:"keepAlive,omitempty"`
 	// tunnel is how long an upgraded connection, or a stream, may be silent in both directions.
 	// +optional
 	// +default="1h"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Tunnel Duration `json:"tunnel,omitempty"`
 }
 
@@ -113,6 +125,11 @@ type TLSVersion string
 type CipherName string
 
 // ListenerTLS decrypts what clients send.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.maxVersion) || self.minVersion <= self.maxVersion`,message=`minVersion is greater than maxVersion`,messageExpression=`'minVersion ' + self.minVersion + ' is greater than maxVersion ' + self.maxVersion`
+// +kubebuilder:validation:XValidation:rule=`!has(self.ciphers) || self.ciphers.size() == 0 || self.minVersion <= '1.2'`,message=`ciphers are for TLS up to 1.2, and minVersion is 1.3: use cipherSuites`
+// +kubebuilder:validation:XValidation:rule=`!has(self.cipherSuites) || self.cipherSuites.size() == 0 || !has(self.maxVersion) || self.maxVersion == '1.3'`,message=`cipherSuites are for TLS 1.3, and maxVersion is less: use ciphers`,messageExpression=`'cipherSuites are for TLS 1.3, and maxVersion is ' + self.maxVersion + ': use ciphers'`
+// +kubebuilder:validation:XValidation:rule=`!has(self.alpn) || !('h2' in self.alpn) || !has(self.maxVersion) || self.maxVersion >= '1.2'`,message=`h2 in alpn needs TLS 1.2, and maxVersion is less`,messageExpression=`'h2 in alpn needs TLS 1.2, and maxVersion is ' + self.maxVersion`
 type ListenerTLS struct {
 	// certificates are Secrets of type kubernetes.io/tls. The server name picks one; the first is for clients that send none.
 	// +required
@@ -148,8 +165,8 @@ type ListenerTLS struct {
 
 	// alpn are the application protocols in order of preference. Unset is h2 and http/1.1 for HTTPS, and none for TCP.
 	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=4
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:items:Enum=h2;http/1.1
 	ALPN []string `json:"alpn,omitempty"`
 }

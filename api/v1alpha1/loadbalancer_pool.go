@@ -26,6 +26,8 @@ const (
 // Pool is a set of members that serve the same.
 //
 // +kubebuilder:validation:XValidation:rule=`(self.algorithm == 'HeaderHash') == has(self.hashHeader)`,message=`hashHeader is for algorithm HeaderHash, which needs it`
+// +kubebuilder:validation:XValidation:rule=`!has(self.passive) || has(self.monitor)`,message=`passive needs monitor, which lets a member in again`
+// +kubebuilder:validation:XValidation:rule=`!has(self.queue) || has(self.maxConnections)`,message=`queue needs maxConnections: without it nothing waits`
 type Pool struct {
 	// name of the pool.
 	// +required
@@ -80,8 +82,9 @@ type Pool struct {
 	// +optional
 	ProxyProtocol ProxyProtocolVersion `json:"proxyProtocol,omitempty"`
 
-	// slowStart is how long a new member takes to its full share.
+	// slowStart is how long a new member takes to its full share, 1s to 1h.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1s') && duration(self) <= duration('1h')`,message=`must be 1s to 1h`,messageExpression=`self + ' is not within 1s to 1h'`
 	SlowStart Duration `json:"slowStart,omitempty"`
 
 	// maxConnections is the most that one member gets from one replica at a time; what is more waits in the queue.
@@ -129,14 +132,17 @@ type PoolTimeouts struct {
 	// connect is how long a connection may take to come about.
 	// +optional
 	// +default="5s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Connect Duration `json:"connect,omitempty"`
 	// response is how long a member may be silent before and within its answer.
 	// +optional
 	// +default="1m"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Response Duration `json:"response,omitempty"`
 	// tunnel is how long an upgraded connection, or a stream, may be silent in both directions.
 	// +optional
 	// +default="1h"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Tunnel Duration `json:"tunnel,omitempty"`
 }
 
@@ -177,7 +183,7 @@ type ServiceReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
 	// namespace of the Service; unset for the load balancer's own.
@@ -190,13 +196,16 @@ type ServiceReference struct {
 	// +optional
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:XValidation:rule=`type(self) == int ? int(self) >= 1 && int(self) <= 65535 : string(self).matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,message=`port is a number from 1 to 65535 or a name`
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]+-)*[a-z0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$`
+	// +kubebuilder:validation:XValidation:rule=`type(self) in [string] || int(self) >= 1 && int(self) <= 65535`,message=`must be a name or a number from 1 to 65535`
 	Port *Port `json:"port,omitempty"`
 }
 
 // MemberAddress is an IP address and port.
+//
+// +kubebuilder:validation:XValidation:rule=`!self.host.matches('^(0|127|22[4-9]|2[345].)[.]|^169[.]254[.]|^0*:|^[fF]([eE][89abAB]|[fF])')`,message=`host is an address of no member: unspecified, loopback, link-local, multicast or reserved`,messageExpression=`self.host + ' is an address of no member: unspecified, loopback, link-local, multicast or reserved'`
 type MemberAddress struct {
-	// host is an IP address. Names are not looked up: make a Service of them.
+	// host is an IP address that others can reach, so not loopback or link-local. Names are not looked up: make a Service of them.
 	// +required
 	Host IPAddress `json:"host"`
 	// port of the member.
@@ -227,17 +236,22 @@ const (
 // +kubebuilder:validation:XValidation:rule=`self.type == 'HTTP' || !(has(self.method) || has(self.path) || has(self.host) || has(self.headers) || has(self.statuses) || has(self.body) || has(self.bodyRegex))`,message=`method, path, host, headers, statuses, body and bodyRegex are for type HTTP`
 // +kubebuilder:validation:XValidation:rule=`self.type == 'GRPC' || !has(self.grpcService)`,message=`grpcService is for type GRPC`
 // +kubebuilder:validation:XValidation:rule=`!(has(self.body) && has(self.bodyRegex))`,message=`body and bodyRegex exclude each other`
+// +kubebuilder:validation:XValidation:rule=`duration(self.timeout) <= duration(self.interval)`,message=`timeout is longer than interval`,messageExpression=`'timeout ' + self.timeout + ' is longer than interval ' + self.interval`
+// +kubebuilder:validation:XValidation:rule=`!has(self.statuses) || self.statuses.all(s, s.size() < 7 || s.substring(0, 3) <= s.substring(4))`,message=`a range in statuses goes down: write the lower one first`,messageExpression=`self.statuses.filter(s, s.size() == 7 && s.substring(0, 3) > s.substring(4))[0] + ' in statuses goes down: write the lower one first'`
+// +kubebuilder:validation:XValidation:rule=`!has(self.method) || self.method != 'HEAD' || !(has(self.body) || has(self.bodyRegex))`,message=`an answer to HEAD has no body: use method GET, or drop body and bodyRegex`
 type Monitor struct {
 	// type is HTTP, TCP, TLS or GRPC.
 	// +required
 	Type MonitorType `json:"type"`
-	// interval between two questions.
+	// interval between two questions, 100ms to 1h.
 	// +optional
 	// +default="2s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('100ms') && duration(self) <= duration('1h')`,message=`must be 100ms to 1h`,messageExpression=`self + ' is not within 100ms to 1h'`
 	Interval Duration `json:"interval,omitempty"`
-	// timeout of one question.
+	// timeout of one question, at most the interval.
 	// +optional
 	// +default="1s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('10ms') && duration(self) <= duration('1h')`,message=`must be 10ms to 1h`,messageExpression=`self + ' is not within 10ms to 1h'`
 	Timeout Duration `json:"timeout,omitempty"`
 	// healthyThreshold is how many good answers in a row bring a member in.
 	// +optional
@@ -334,6 +348,7 @@ type Queue struct {
 	// timeout is how long one waits before it is answered 503.
 	// +optional
 	// +default="5s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('1h')`,message=`must be 1ms to 1h`,messageExpression=`self + ' is not within 1ms to 1h'`
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
@@ -364,8 +379,9 @@ type Persistence struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
 	Name string `json:"name,omitempty"`
-	// timeout is how long a client that is away keeps its member. Unset is the browser's session for Cookie, else 30m.
+	// timeout is how long a client that is away keeps its member, 1s to 480h. Unset is the browser's session for Cookie, else 30m.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1s') && duration(self) <= duration('480h')`,message=`must be 1s to 480h`,messageExpression=`self + ' is not within 1s to 480h'`
 	Timeout Duration `json:"timeout,omitempty"`
 }
 

@@ -4,6 +4,10 @@
 package v1alpha1
 
 // Route says what becomes of the requests that match it, or of a stream.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.action.pool) || has(self.action.pools) || !(has(self.requestHeaders) || has(self.rewrite) || has(self.retries) || has(self.timeouts))`,message=`requestHeaders, rewrite, retries and timeouts are for what a member gets: they need action pool or pools`,messageExpression=`(has(self.requestHeaders) ? 'requestHeaders' : has(self.rewrite) ? 'rewrite' : has(self.retries) ? 'retries' : 'timeouts') + ' of route ' + self.name + ' is for what a member gets: it needs action pool or pools'`
+// +kubebuilder:validation:XValidation:rule=`!(has(self.rewrite) && has(self.rewrite.pathPrefix) || has(self.action.redirect) && has(self.action.redirect.pathPrefix)) || has(self.matches) && self.matches.size() > 0 && self.matches.all(m, has(m.path) && m.path.type == 'Prefix')`,message=`pathPrefix replaces the prefix that a route matched by: it needs matches, all by a path of type Prefix`,messageExpression=`'pathPrefix of route ' + self.name + ' replaces the prefix that it matched by: it needs matches, all by a path of type Prefix'`
+// +kubebuilder:validation:XValidation:rule=`!has(self.action.redirect) || has(self.action.redirect.scheme) || has(self.action.redirect.host) || has(self.action.redirect.port) || !has(self.matches) && (has(self.action.redirect.path)) != true || has(self.matches) && !self.matches.exists(m, !(has(m.methods) || has(m.headers) || has(m.query)) && (has(self.action.redirect.path) ? !has(m.path) || m.path.type != 'Regex' && m.path.value == self.action.redirect.path : has(m.path) && m.path.value == self.action.redirect.pathPrefix))`,message=`the redirect leads to a path that the route matches, and so to itself: set another path, or scheme, host or port`,messageExpression=`'the redirect of route ' + self.name + ' leads to a path that the route matches, and so to itself: set another path, or scheme, host or port'`
 type Route struct {
 	// name of the route.
 	// +required
@@ -13,6 +17,7 @@ type Route struct {
 	// requests, those of TCP and TLS routes of streams.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Listeners []Name `json:"listeners,omitempty"`
 
@@ -109,6 +114,7 @@ type Match struct {
 // PathMatch compares a path.
 //
 // +kubebuilder:validation:XValidation:rule=`self.type == 'Regex' || self.value.startsWith('/')`,message=`value must begin with /`,messageExpression=`'value "' + self.value + '" must begin with /'`
+// +kubebuilder:validation:XValidation:rule=`self.type == 'Regex' || !self.value.matches('[ ?#]')`,message=`value is a path: it has no space, ? or #; query parameters go to query`,messageExpression=`'value "' + self.value + '" is no path: it has no space, ? or #; query parameters go to query'`
 type PathMatch struct {
 	// type is Exact, Prefix (by whole elements: /api covers /api/x and not /apiary) or Regex.
 	// +optional
@@ -219,6 +225,7 @@ type RateLimit struct {
 	// per is the period, 1s to 24h; it slides.
 	// +optional
 	// +default="1s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1s') && duration(self) <= duration('24h')`,message=`must be 1s to 24h`,messageExpression=`self + ' is not within 1s to 24h'`
 	Per Duration `json:"per,omitempty"`
 }
 
@@ -269,8 +276,9 @@ type CORS struct {
 	// allowCredentials lets browsers send cookies.
 	// +optional
 	AllowCredentials bool `json:"allowCredentials,omitempty"`
-	// maxAge is how long a browser may remember the answer.
+	// maxAge is how long a browser may remember the answer, 1s to 24h.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1s') && duration(self) <= duration('24h')`,message=`must be 1s to 24h`,messageExpression=`self + ' is not within 1s to 24h'`
 	MaxAge Duration `json:"maxAge,omitempty"`
 }
 
@@ -304,10 +312,13 @@ type HeaderChanges struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule=`!self.exists(n, n.lowerAscii() in ['connection', 'content-length', 'transfer-encoding', 'host'])`,message=`connection, content-length, transfer-encoding and host belong to every message: they are not removed`,messageExpression=`self.filter(n, n.lowerAscii() in ['connection', 'content-length', 'transfer-encoding', 'host'])[0] + ' belongs to every message: it is not removed'`
 	Remove []HeaderName `json:"remove,omitempty"`
 }
 
 // Header is a name and a literal value.
+//
+// +kubebuilder:validation:XValidation:rule=`!(self.name.lowerAscii() in ['connection', 'content-length', 'transfer-encoding'])`,message=`connection, content-length and transfer-encoding frame a message, and are the load balancer's own`,messageExpression=`self.name + ' frames a message, and is the load balancer\'s own'`
 type Header struct {
 	// name of the header.
 	// +required
@@ -385,8 +396,10 @@ const (
 type RouteTimeouts struct {
 	// response is how long the member may be silent before and within its answer.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Response Duration `json:"response,omitempty"`
 	// tunnel is how long an upgraded connection may be silent in both directions.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1ms') && duration(self) <= duration('24h')`,message=`must be 1ms to 24h`,messageExpression=`self + ' is not within 1ms to 24h'`
 	Tunnel Duration `json:"tunnel,omitempty"`
 }

@@ -97,20 +97,26 @@ type ReplicaReport struct {
 	// loadBalancer is the name of the LoadBalancer, in the same namespace.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	LoadBalancer string `json:"loadBalancer"`
 	// generation of the LoadBalancer that is in force; 0 for none yet.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
 	Generation int64 `json:"generation,omitempty"`
 	// model is the hash of the model that is in force.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9:+/=_-]*$`
 	Model string `json:"model,omitempty"`
 	// version of HAProxy.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[ -~]*$`
 	Version string `json:"version,omitempty"`
 	// reloads that HAProxy went through since the pod began, at the time of this report.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
 	Reloads int32 `json:"reloads,omitempty"`
 	// refused is set where the newest generation is not in force as a whole, and says why.
 	// +optional
@@ -118,11 +124,14 @@ type ReplicaReport struct {
 	Refused string `json:"refused,omitempty"`
 	// problems are the parts that are not in force; the first 10.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`!has(self.top) || self.top.all(p, size(p.field) <= 256 && size(p.reason) <= 64 && size(p.message) <= 1024)`,message=`a problem is too long: field has at most 256 characters, reason 64, message 1024`
+	// +kubebuilder:validation:XValidation:rule=`self.count >= 0 && (!has(self.top) || self.top.size() <= self.count)`,message=`count is less than the number of problems in top`
 	Problems *Problems `json:"problems,omitempty"`
 	// repairs lists the last 5 foreign changes of HAProxy itself, the newest first.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=5
+	// +kubebuilder:validation:items:XValidation:rule=`size(self.object) <= 512 && (!has(self.field) || size(self.field) <= 512) && (!has(self.want) || size(self.want) <= 256) && (!has(self.found) || size(self.found) <= 256) && size(self.manager) <= 256`,message=`a record is too long: object and field have at most 512 characters, want, found and manager 256`
 	Repairs []RepairRecord `json:"repairs,omitempty"`
 }
 
