@@ -327,8 +327,25 @@ func TestEndsWithHAProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		waited := make(chan error, 1)
+		go func() {
+			resp, err := p.client.Get("http://proxy/wait")
+			if err == nil {
+				err = fmt.Errorf("answered %s", resp.Status)
+				_ = resp.Body.Close()
+			}
+			waited <- err
+		}()
+		select {
+		case err := <-waited:
+			t.Fatalf("the wait ended before HAProxy did: %v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
 		if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
+		}
+		if err := <-waited; !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the wait ended with %v", err)
 		}
 		if code := p.exit(); code != 128+int(syscall.SIGKILL) {
 			t.Errorf("it ended with status %d", code)

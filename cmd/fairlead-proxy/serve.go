@@ -67,6 +67,8 @@ func (s *supervisor) serve() (func(), error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.answerStatus)
 	mux.HandleFunc("POST /check", s.answerCheck)
+	// There is no answer as long as this process lives: who asks learns of its end at once.
+	mux.HandleFunc("GET /wait", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
