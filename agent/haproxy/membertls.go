@@ -131,6 +131,8 @@ func (b *builder) keepFiles(w *config.Writer, t *target, params []string) {
 	}
 	w.Section("backend", "files."+t.pool.Name)
 	w.Line("mode tcp")
+	w.Line("timeout connect 1s")
+	w.Line("timeout server 1s")
 	w.Line("server", append(args, config.Raw("verify none disabled"))...)
 }
 
