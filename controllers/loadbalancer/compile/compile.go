@@ -94,8 +94,11 @@ func (c *compiler) drain() {
 	c.config.Drain.Addresses = texts(c.spec.Drain.Addresses)
 }
 
-// replicas tells of numbers that contradict each other. What is rendered keeps to maxReplicas.
+// replicas tells of numbers that contradict each other, or are none. What is rendered does without them.
 func (c *compiler) replicas() {
+	if _, err := c.spec.Pod.Resources.ResourceRequirements(); err != nil {
+		c.problem("pod.resources", v1alpha1.ProblemInvalid, "%.200s; the default is used", err.Error())
+	}
 	s := c.spec.Scaling
 	if s.MaxReplicas > 0 && s.MinReplicas > s.MaxReplicas {
 		c.problem("scaling.minReplicas", v1alpha1.ProblemInvalid, "is more than maxReplicas; %d is used for both", s.MaxReplicas)

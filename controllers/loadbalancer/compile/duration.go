@@ -60,9 +60,3 @@ func words(d time.Duration) string {
 	}
 	return d.String()
 }
-
-// Grace is how long a replica may take to end: the drain timeout and what stops before and after it.
-func Grace(spec *v1alpha1.LoadBalancerSpec) time.Duration {
-	silent := &compiler{}
-	return silent.duration("", spec.DrainTimeout, DrainTimeout, drainBounds).Std() + 30*time.Second
-}
