@@ -90,7 +90,7 @@ func Build(cfg *model.Config, secrets Secrets, options Options) (*Structure, err
 	if err := head.Err(); err != nil {
 		return nil, fmt.Errorf("write the sections of the process: %w", err)
 	}
-	b.structure.front = head.String() + "\n" + lists.String() + listeners.String()
+	b.structure.front = head.String() + lists.String() + listeners.String()
 	return b.structure, nil
 }
 
@@ -227,9 +227,10 @@ func (b *builder) addFile(name string, data []byte) string {
 func (s *Structure) Text(servers map[string][]Server) []byte {
 	var w config.Writer
 	for i := range s.Backends {
+		w.AppendText("\n")
 		s.Backends[i].write(&w, servers[s.Backends[i].Name])
 	}
-	return []byte(s.front + "\n" + w.String())
+	return []byte(s.front + w.String())
 }
 
 // Hash is over everything that only a reload puts in force: of two structures with the same hash, one can follow the

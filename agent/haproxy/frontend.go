@@ -157,7 +157,7 @@ func (b *builder) routes(w *config.Writer, l *model.Listener, rule string) {
 	if len(tables.conditional) > 0 {
 		w.Line(rule + " set-var(txn.rule) var(txn.special) if { var(txn.special) -m found }")
 	}
-	w.Line(rule + " set-var(txn.route) var(txn.rule),field(1,/) if !{ var(txn.rule) -m beg -/ }")
+	w.Line(rule + " set-var(txn.route) var(txn.rule),field(1,/) if !{ var(txn.rule) -m beg -- -/ }")
 	b.routeLines(w, l)
 	set := splitSet(l, "")
 	w.Line(rule + " set-var(txn.slot) " + splitDraw())
