@@ -154,7 +154,7 @@ func unescape(s string) string {
 }
 
 // SetTable makes or changes an entry. data is by the name of the data type without its period: "gpc0",
-// "http_req_rate". A key that the table's type cannot have is refused by HAProxy.
+// "http_req_rate". The key must be one of the table's type: 2.6 takes others without a word.
 func SetTable(table, key string, data map[string]int64) Command {
 	args := []string{table, "key", key}
 	names := make([]string, 0, len(data))
