@@ -70,6 +70,8 @@ type demo struct {
 	plain   kubernetes.Interface
 	watch   *watcher
 	started bool
+	// address is where the load balancer serves; empty where no pods run.
+	address string
 }
 
 func (d *demo) run(ctx context.Context) (err error) {
@@ -86,6 +88,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 		{"Somebody edits one LimitRange and deletes another", d.drift},
 		{"A second policy asks for something else", d.conflict},
 		{"What would a stricter policy refuse? A dry run", d.dryRun},
+		{"A load balancer", d.balancer},
+		{"Somebody points its Service elsewhere", d.balancerDrift},
+		{"A member breaks, another is drained", d.sick},
 	} {
 		_, _ = fmt.Fprintf(d.out, "\n── %s\n", step.title)
 		if err := step.do(ctx); err != nil {
@@ -161,6 +166,8 @@ func (d *demo) lookAround() {
    k describe limitpolicy team-default        # conditions, repairs, events
    k edit limitrange -n team-001 fairlead     # and look again
    k get limitpolicy strict -o yaml           # what a dry run found
+   k describe loadbalancer -n shop shop       # address, replicas, problems, repairs
+   k get agentreports -n shop                 # what each replica says of itself
    %s
    Stop everything: %s
 `, kubeconfig, kubectl, logs, down)

@@ -26,6 +26,7 @@ import (
 const (
 	operatorImage = "docker.io/library/fairlead:dev"
 	echoImage     = "docker.io/fairlead/echo:dev"
+	haproxyImage  = "docker.io/library/haproxy:3.2"
 )
 
 // stage is what the story plays on.
@@ -81,7 +82,7 @@ func (s *plane) install(ctx context.Context) error {
 	if _, err := envtest.InstallCRDs(s.plane.Config(), envtest.CRDInstallOptions{Paths: []string{filepath.Join(root, "config", "crd", "bases")}}); err != nil {
 		return err
 	}
-	s.d.progress("the CRD limitpolicies.fleet.fairlead.io is installed")
+	s.d.progress("the CRDs are installed")
 	if err := s.d.ensureNamespace(ctx, operatorNamespace, nil); err != nil {
 		return err
 	}
@@ -95,7 +96,8 @@ func (s *plane) install(ctx context.Context) error {
 		start = operator.StartDetached
 	}
 	// With an election the operator ends by itself when the control plane has gone.
-	s.process, err = start(binary, s.plane.Kubeconfig(), filepath.Join(s.d.dir, "operator.log"), "--leader-elect", "--namespace="+operatorNamespace)
+	s.process, err = start(binary, s.plane.Kubeconfig(), filepath.Join(s.d.dir, "operator.log"), "--leader-elect", "--namespace="+operatorNamespace,
+		"--agent-image="+operatorImage)
 	if err != nil {
 		return err
 	}
@@ -149,8 +151,8 @@ func (s *node) found() bool { return s.ran }
 
 // install takes the way of users: images, then "make deploy".
 func (s *node) install(ctx context.Context) error {
-	s.d.progress("building and loading the images of the operator and of the pods")
-	if err := s.cluster.BuildAndLoad(ctx, s.d.progress, "operator", "echo"); err != nil {
+	s.d.progress("building and loading the images of the operator, of HAProxy and of the pods")
+	if err := s.cluster.BuildAndLoad(ctx, s.d.progress, "operator", "echo", "haproxy-3.2"); err != nil {
 		return err
 	}
 	client, err := kubernetes.NewForConfig(s.cluster.Config())

@@ -256,7 +256,11 @@ func (d *demo) waitFor(ctx context.Context, condition wait.ConditionWithContextF
 
 // remove deletes what the demo made on a control plane that stays. The policies go first, while the operator runs.
 func (d *demo) remove(ctx context.Context) error {
-	var errs []error
+	lb := &v1alpha1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: shop}}
+	errs := []error{
+		client.IgnoreNotFound(d.client.Delete(ctx, lb)),
+		client.IgnoreNotFound(d.client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}})),
+	}
 	for _, name := range []string{"strict", "generous", "team-default"} {
 		errs = append(errs, client.IgnoreNotFound(d.client.Delete(ctx, policy(name, 0, "1", ""))))
 	}
