@@ -367,13 +367,13 @@ type Retries struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10
 	Attempts int32 `json:"attempts"`
-	// on are the failures to repeat after. All but ConnectFailure may repeat a request that a member has begun to work on.
+	// retryOn are the failures to repeat after. All but ConnectFailure may repeat a request that a member has begun to work on.
 	// +optional
 	// +listType=set
 	// +default=["ConnectFailure"]
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
-	On []RetryOn `json:"on,omitempty"`
+	On []RetryOn `json:"retryOn,omitempty"`
 }
 
 // RetryOn is a failure that a request may be repeated after.
