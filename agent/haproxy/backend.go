@@ -180,7 +180,7 @@ func (b *builder) allTargets() []target {
 			continue
 		}
 		http, tcp := b.poolModes(pool.Name)
-		all := groups(pool)
+		all := groups(pool, b.cfg.Drain)
 		if http || !tcp {
 			one := target{name: pool.Name, pool: pool, groups: all, first: pool.Name, algorithm: b.algorithm(pool, false)}
 			out = append(out, one)

@@ -25,7 +25,8 @@ type group struct {
 	level int
 	// members are indexes in the pool.
 	members []int
-	weight  int64
+	// weight is the sum of those of the members that take new requests.
+	weight int64
 }
 
 // cookieValue is the group in cookies, maps and tables.
@@ -35,7 +36,7 @@ func (g *group) cookieValue() string { return strconv.FormatUint(uint64(g.id), 1
 //
 // A Service is a group of its own. Addresses of one priority share one, so that least connections and hashes work across
 // them; only if HAProxy's weights (0 to 256) cannot give their shares within half a percent does each stand alone.
-func groups(pool *model.Pool) []group {
+func groups(pool *model.Pool, drain model.Drain) []group {
 	levels := priorities(pool)
 	var out []group
 	shared := map[int]int{}
@@ -45,12 +46,16 @@ func groups(pool *model.Pool) []group {
 	}
 	for i, member := range pool.Members {
 		level := slices.Index(levels, member.Priority)
+		weight := int64(member.Weight)
+		if member.Drain || member.Address != nil && drains(drain, member.Address.Host) {
+			weight = 0
+		}
 		if at, ok := shared[level]; ok && member.Address != nil && !alone[level] {
 			out[at].members = append(out[at].members, i)
-			out[at].weight += int64(member.Weight)
+			out[at].weight += weight
 			continue
 		}
-		one := group{level: level, members: []int{i}, weight: int64(member.Weight)}
+		one := group{level: level, members: []int{i}, weight: weight}
 		switch {
 		case member.Service != nil:
 			one.name = member.Service.Name

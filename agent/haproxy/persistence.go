@@ -60,7 +60,7 @@ func (b *builder) persistence(w *config.Writer, t *target, g *group) {
 	if t.cookie() == nil {
 		if t.retries == nil && g == &t.groups[0] {
 			b.refuse(poolField(t.pool)+".persistence", "NotPossible",
-			"a stream has neither cookies nor headers, and their names have letters, digits, - and _ only; clients are not tied to members")
+				"a stream has neither cookies nor headers, and their names have letters, digits, - and _ only; clients are not tied to members")
 		}
 		return
 	}

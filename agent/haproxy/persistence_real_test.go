@@ -29,7 +29,6 @@ func persistent(p model.Pool, how model.Persistence) model.Pool {
 	return p
 }
 
-
 // TestPersistence: a client comes back to its member, whatever weights become and while it drains, but not when it is gone.
 func TestPersistence(t *testing.T) {
 	for name, how := range map[string]model.Persistence{

@@ -52,7 +52,8 @@ func (b *Backend) servers(endpoints Endpoints) []Server {
 		}
 		server := Server{Address: address.String(), Port: endpoint.Port, State: socket.Ready}
 		server.Name = server.Address + "_" + strconv.Itoa(int(endpoint.Port))
-		if member.Drain || endpoint.Draining || b.drained(server.Address, endpoint.Node) {
+		if member.Drain || endpoint.Draining || drains(b.cfg.Drain, server.Address) ||
+			endpoint.Node != "" && slices.Contains(b.cfg.Drain.Nodes, endpoint.Node) {
 			server.State = socket.Drain
 		}
 		i, again := at[server.Name]
@@ -113,11 +114,13 @@ func unique(endpoints []Endpoint) []Endpoint {
 	return out
 }
 
-func (b *Backend) drained(address, node string) bool {
-	return slices.ContainsFunc(b.cfg.Drain.Addresses, func(one string) bool {
-		parsed, err := netip.ParseAddr(one)
-		return err == nil && parsed.String() == address
-	}) || node != "" && slices.Contains(b.cfg.Drain.Nodes, node)
+// drains reports whether an address is drained by its name in the model.
+func drains(drain model.Drain, address string) bool {
+	parsed, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(drain.Addresses, func(one string) bool {
+		other, err := netip.ParseAddr(one)
+		return err == nil && other == parsed
+	})
 }
 
 // idBits are how many bits of a server's id count in HAProxy's consistent hashes: it multiplies the id by 4096 in 32 bits.
