@@ -56,7 +56,8 @@ func NewCA(name string) Command {
 }
 
 // SetCA replaces the certificates of a CA file, in use or not, at most 15,000 bytes. On an error the old ones stay in
-// force.
+// force. Until a reload HAProxy goes on naming the CAs of its start when it asks clients for a certificate, and clients
+// that go by the names send none.
 func (c *Client) SetCA(ctx context.Context, name string, pem []byte) error {
 	return c.transact(ctx, "ssl ca-file", name, pem)
 }

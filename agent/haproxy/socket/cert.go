@@ -120,11 +120,11 @@ func DelCert(name string) Command {
 	return ofFile("del ssl cert", func(a string) bool { return strings.HasSuffix(a, "' deleted!") }, name)
 }
 
-func ofFile(what string, ok func(string) bool, name string, args ...string) Command {
+func ofFile(what string, ok func(string) bool, name string) Command {
 	if err := named("file", name); err != nil {
 		return failed(what, err)
 	}
-	return command(what, ok, append([]string{name}, args...)...)
+	return command(what, ok, name)
 }
 
 // SetCert replaces a certificate, in use or not: pem is the certificate, its chain and its key, 15,000 bytes at

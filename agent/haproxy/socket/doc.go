@@ -8,7 +8,7 @@
 // a prompt ends each answer. Lists of commands separated by semicolons are no alternative, as 2.6 ends some answers
 // ("del server") without the empty line that ends the others. A connection that stays open is none either: after a
 // reload it goes on with the old worker, and HAProxy closes it when idle ("stats timeout") without telling whether the
-// command on its way was still run. It would save about 0.05 ms.
+// command on its way was still run. It would save 0.1 to 0.15 ms of 0.17 to 0.26.
 //
 // What differs between the versions, measured on 2.6.12 and 3.2.26:
 //

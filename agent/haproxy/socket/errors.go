@@ -47,7 +47,7 @@ const maxMessage = 4096
 func refuse(command, message string) error {
 	message = strings.TrimSpace(message)
 	r := &Refused{Command: command, kind: kindOf(message)}
-	if r.kind == ErrUnsupported {
+	if errors.Is(r.kind, ErrUnsupported) {
 		// What follows is help.
 		message, _, _ = strings.Cut(message, ",")
 	}

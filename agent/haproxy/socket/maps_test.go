@@ -36,7 +36,8 @@ frontend f
 
 func startMap(t testing.TB, v haproxy.Version) (*proxy, string) {
 	p := start(t, v, withMap, map[string]string{"m.map": "a from-the-file\n"})
-	return p, p.path("m.map")
+	name := p.path("m.map")
+	return p, name
 }
 
 func TestMapOfOneKey(t *testing.T) {

@@ -5,7 +5,6 @@ package socket_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -95,7 +94,7 @@ func TestSocketIsTheNewWorkersAfterReload(t *testing.T) {
 				}
 			}
 			if early > 0 {
-				t.Log(fmt.Sprintf("reload %d: %d answers before the new worker's", i, early))
+				t.Logf("reload %d: %d answers before the new worker's", i, early)
 			}
 		}
 	})
