@@ -41,7 +41,9 @@ type target struct {
 	tcp       bool
 	retries   *model.Retries
 	algorithm model.Algorithm
-	groups    []group
+	// monitor is nil for none.
+	monitor *model.Monitor
+	groups  []group
 	// first names the target whose backends hold the tables of persistence for all targets of the pool.
 	first string
 }
@@ -114,7 +116,7 @@ func (b *builder) backendLines(w *config.Writer, t *target, g *group) {
 		queueTimeout = pool.Timeouts.Connect
 	}
 	w.Line("timeout queue", config.Millis(queueTimeout.Std()))
-	b.monitor(w, t)
+	monitor(w, t)
 	retries(w, t)
 	b.persistence(w, t, g)
 	limitQueue(w, t)
@@ -180,9 +182,9 @@ func (b *builder) allTargets() []target {
 			continue
 		}
 		http, tcp := b.poolModes(pool.Name)
-		all := groups(pool, b.cfg.Drain)
+		all, monitor := groups(pool, b.cfg.Drain), b.monitorOf(pool)
 		if http || !tcp {
-			one := target{name: pool.Name, pool: pool, groups: all, first: pool.Name, algorithm: b.algorithm(pool, false)}
+			one := target{name: pool.Name, pool: pool, groups: all, monitor: monitor, first: pool.Name, algorithm: b.algorithm(pool, false)}
 			out = append(out, one)
 			for _, policy := range b.policies(pool.Name) {
 				one.name, one.retries = b.target(pool.Name, policy), policy
@@ -191,7 +193,7 @@ func (b *builder) allTargets() []target {
 		}
 		if tcp {
 			name := b.streamTarget(pool.Name)
-			one := target{name: name, pool: pool, tcp: true, groups: all, first: name, algorithm: b.algorithm(pool, true)}
+			one := target{name: name, pool: pool, tcp: true, groups: all, monitor: monitor, first: name, algorithm: b.algorithm(pool, true)}
 			if http {
 				one.first = pool.Name
 			}

@@ -16,16 +16,8 @@ import (
 // serverParams gives the params of a target's servers. A pool that cannot be as safe as it asks to be is refused as a
 // whole: nothing is sent in the clear, or to whom nobody checked, in its place.
 func (b *builder) serverParams(t *target) (params []string, ok bool) {
-	pool, field := t.pool, poolField(t.pool)
-	if monitor := pool.Monitor; monitor != nil {
-		for _, check := range []func(*model.Monitor) (string, string){checkMonitor, checkGRPC} {
-			if name, message := check(monitor); name != "" {
-				b.refuse(field+".monitor."+name, "InvalidValue", message)
-				return nil, false
-			}
-		}
-	}
-	params = monitorParams(pool)
+	pool := t.pool
+	params = monitorParams(t)
 	if pool.SlowStart > 0 {
 		params = append(params, "slowstart", paramMillis(pool.SlowStart))
 	}

@@ -18,18 +18,25 @@ var passiveMonitor = model.Monitor{
 	Type: model.MonitorTCP, Interval: model.Duration(2 * time.Second), Timeout: model.Duration(time.Second), Healthy: 2, Unhealthy: 3,
 }
 
-// monitorOf gives what asks the pool's members, or nil.
-func monitorOf(pool *model.Pool) *model.Monitor {
-	if pool.Monitor == nil && pool.Passive != nil {
+// monitorOf gives what asks the pool's members, or nil. A monitor that cannot be configured is left out: its members work.
+func (b *builder) monitorOf(pool *model.Pool) *model.Monitor {
+	if monitor := pool.Monitor; monitor != nil {
+		name, message := checkMonitor(monitor)
+		if name == "" {
+			return monitor
+		}
+		b.refuse(poolField(pool)+".monitor."+name, "InvalidValue", message+"; the members are not asked")
+	}
+	if pool.Passive != nil {
 		return &passiveMonitor
 	}
-	return pool.Monitor
+	return nil
 }
 
 // monitor writes what a backend asks its servers. When, where and by what encryption stands in the servers' params, for
 // HAProxy asks by a server's own ones unless told otherwise.
-func (b *builder) monitor(w *config.Writer, t *target) {
-	monitor := monitorOf(t.pool)
+func monitor(w *config.Writer, t *target) {
+	monitor := t.monitor
 	if monitor == nil {
 		return
 	}
@@ -104,8 +111,8 @@ func monitorHost(pool *model.Pool, monitor *model.Monitor) string {
 }
 
 // monitorParams are the params of servers that the monitor needs.
-func monitorParams(pool *model.Pool) []string {
-	monitor := monitorOf(pool)
+func monitorParams(t *target) []string {
+	pool, monitor := t.pool, t.monitor
 	if monitor == nil {
 		return nil
 	}
@@ -124,7 +131,7 @@ func monitorParams(pool *model.Pool) []string {
 	}
 	if pool.Passive != nil {
 		observe := "layer7"
-		if pool.Passive.Connections {
+		if pool.Passive.Connections || t.tcp {
 			observe = "layer4"
 		}
 		params = append(params, "observe", observe, "error-limit", number(max(pool.Passive.Errors, 1)), "on-error", "mark-down")
@@ -169,21 +176,31 @@ var statusRange = regexp.MustCompile(`^[1-5][0-9]{2}(-[1-5][0-9]{2})?$`)
 
 // checkMonitor gives the field within the monitor that cannot be configured, and why.
 func checkMonitor(monitor *model.Monitor) (field, message string) {
-	if monitor.Type != model.MonitorHTTP {
-		return "", ""
-	}
 	switch {
+	case monitor.Type == model.MonitorGRPC && len(monitor.GRPCService) > maxGRPCService:
+		return "grpcService", "the name of the service is too long"
+	case monitor.Type != model.MonitorHTTP:
+		return "", ""
 	case monitor.Method != "" && !isToken(monitor.Method):
 		return "method", "the method is no word of letters"
 	case strings.ContainsFunc(monitor.Path, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || monitor.Path != "" && monitor.Path[0] != '/':
 		return "path", "the path must begin with / and have neither spaces nor control characters; encode others with %"
 	case monitor.Host != "" && strings.ContainsFunc(monitor.Host, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return "host", "the host has a character that no host has"
+	case !printable(monitor.Body):
+		return "body", "a text that is looked for has no control characters, as HAProxy reads it from a line"
+	case !printable(monitor.BodyRegex):
+		return "bodyRegex", "a regular expression has no control characters; write them with \\"
 	case slices.ContainsFunc(monitor.Statuses, func(one string) bool { return !statusRange.MatchString(one) }):
 		return "statuses", "a status is a number of three digits, or two with - between"
-	case slices.ContainsFunc(monitor.Headers, func(one model.Header) bool { return !isToken(one.Name) || one.Value == "" }):
-		return "headers", "a header needs a name of letters, digits, - and _, and a value"
+	case slices.ContainsFunc(monitor.Headers, func(one model.Header) bool { return !isToken(one.Name) || one.Value == "" || !printable(one.Value) }):
+		return "headers", "a header needs a name of letters, digits, - and _, and a value without control characters"
 	default:
 		return "", ""
 	}
+}
+
+// printable reports whether a text has no control characters.
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }

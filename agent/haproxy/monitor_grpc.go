@@ -6,7 +6,6 @@ package haproxy
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"strings"
 
 	"github.com/fairlead/fairlead/agent/haproxy/config"
 	"github.com/fairlead/fairlead/model"
@@ -89,11 +88,3 @@ func hpackString(out []byte, text string) []byte {
 
 // maxGRPCService keeps the question within one frame that every server takes (16 KiB).
 const maxGRPCService = 4096
-
-// checkGRPC gives the field within the monitor that cannot be asked, and why.
-func checkGRPC(monitor *model.Monitor) (field, message string) {
-	if monitor.Type == model.MonitorGRPC && (len(monitor.GRPCService) > maxGRPCService || strings.ContainsFunc(monitor.GRPCService, func(r rune) bool { return r < ' ' })) {
-		return "grpcService", "the name of the service is too long or has control characters"
-	}
-	return "", ""
-}
