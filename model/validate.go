@@ -196,10 +196,18 @@ func (v *validator) tokens(field string, tokens []string) {
 	}
 }
 
+// framing are headers that say where a message ends, or what becomes of its connection; a proxy writes them itself.
+var framing = []string{"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+
+func (v *validator) headerName(field, name string) {
+	v.token(field, name)
+	v.require(!slices.Contains(framing, strings.ToLower(name)), field, "must be none of "+strings.Join(framing, ", "))
+}
+
 func (v *validator) headers(field string, headers []Header) {
 	for i, header := range headers {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		v.token(at+".name", header.Name)
+		v.headerName(at+".name", header.Name)
 		v.headerValue(at+".value", header.Value)
 	}
 }

@@ -125,7 +125,11 @@ func (v *validator) cors(field string, c *CORS) {
 func (v *validator) headerChanges(field string, h HeaderChanges) {
 	v.headers(field+".set", h.Set)
 	v.headers(field+".add", h.Add)
-	v.tokens(field+".remove", h.Remove)
+	for i, name := range h.Remove {
+		at := fmt.Sprintf("%s.remove[%d]", field, i)
+		v.headerName(at, name)
+		v.require(!strings.EqualFold(name, "host"), at, "must not be host")
+	}
 }
 
 func (v *validator) rewrite(field string, r *Route) {
@@ -194,4 +198,8 @@ func (v *validator) respond(field string, r *Respond) {
 	v.require(len(r.Body) <= MaxBody, field+".body", "must have at most 12,288 bytes")
 	v.require(r.Body == "" || r.Status != 204 && r.Status != 304, field+".body", "must be empty for the statuses 204 and 304")
 	v.headers(field+".headers", r.Headers)
+	v.require(len(r.Headers) <= MaxConditions, field+".headers", "must have at most 16")
+	for i, header := range r.Headers {
+		v.require(!strings.EqualFold(header.Name, "content-type"), fmt.Sprintf("%s.headers[%d].name", field, i), "must not be content-type, which is a field of its own")
+	}
 }

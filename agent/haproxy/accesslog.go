@@ -26,7 +26,8 @@ func clientText(variable string) string {
 }
 
 // accessLog writes the format of the log: one object of JSON per request or connection. The query is not in it, since it
-// may hold secrets. Durations are in milliseconds, -1 for what did not happen.
+// may hold secrets. Durations are in milliseconds, -1 for what did not happen; a text that there is none of is "-". What fails
+// before there is a request or stream has a line with an error instead.
 func (b *builder) accessLog(w *config.Writer, l *model.Listener) {
 	if b.cfg.AccessLog != model.LogJSON {
 		w.Line("no log")
@@ -61,7 +62,7 @@ func (b *builder) accessLog(w *config.Writer, l *model.Listener) {
 		}
 	}
 	w.Line("log-format", object(common, own, after))
-	w.Line("error-log-format", object(common, []logField{{"error", "%[fc_err_str]", false}}))
+	w.Line("error-log-format", object(common, []logField{{"status", "%ST", true}, {"error", "%[fc_err_str]", false}, {"end", "%ts", false}}))
 }
 
 // object writes fields as one object; its formats are this program's own.
