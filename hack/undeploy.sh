@@ -13,7 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kustomize=$1
 timeout=${TIMEOUT:-300}
-made=limitranges,resourcequotas
+made=limitranges,resourcequotas,deployments,services,configmaps,poddisruptionbudgets,horizontalpodautoscalers,serviceaccounts,rolebindings,networkpolicies
+kinds=(limitpolicies loadbalancers)
 label=app.kubernetes.io/managed-by=fairlead
 kubectl() { command ${KUBECTL:-kubectl} "$@"; }
 
@@ -34,11 +35,20 @@ wait_gone() {
   done
 }
 
-if kubectl get crd limitpolicies.fleet.fairlead.io >/dev/null 2>&1; then
-  echo "== removing the LimitPolicies"
-  kubectl delete limitpolicies.fleet.fairlead.io --all --timeout="${timeout}s"
-fi
-echo "== waiting for the limits that they made to go"
+for kind in "${kinds[@]}"; do
+  kubectl get crd "$kind.fleet.fairlead.io" >/dev/null 2>&1 || continue
+  echo "== removing the $kind"
+  if [[ -n ${FORCE:-} ]]; then
+    # A finalizer waits for an operator.
+    kubectl get "$kind.fleet.fairlead.io" --all-namespaces -o jsonpath='{range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' |
+      while read -r first second; do
+        # A kind of cluster scope has no namespace in front.
+        kubectl patch "$kind.fleet.fairlead.io" "${second:-$first}" ${second:+-n "$first"} --type=merge -p '{"metadata":{"finalizers":null}}'
+      done
+  fi
+  kubectl delete "$kind.fleet.fairlead.io" --all --all-namespaces --timeout="${timeout}s"
+done
+echo "== waiting for what they made to go"
 if [[ -n ${FORCE:-} ]]; then
   kubectl delete "$made" --all-namespaces -l "$label" --timeout="${timeout}s"
 fi
