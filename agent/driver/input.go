@@ -22,8 +22,8 @@ type Input struct {
 	Hash    string
 	Secrets haproxy.Secrets
 	Peers   []haproxy.Peer
-	// Problems are what is known to be missing; they take the place of what Build says of the same field.
-	Problems []haproxy.Refusal
+	// Unreadable says why Secrets that the model names are not in Secrets, where that is known: "it may not be read".
+	Unreadable map[model.SecretRef]string
 }
 
 // inbox holds what has come and was not taken yet. Only the newest counts.

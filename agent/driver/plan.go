@@ -27,6 +27,8 @@ type plan struct {
 	// shape is the same for structures that can follow one another without a reload.
 	shape    string
 	problems []haproxy.Refusal
+	// stale are the Secrets for which what they held before stands.
+	stale []haproxy.Refusal
 	// refused says why nothing of the input can be in force; structure is nil then.
 	refused string
 }
@@ -41,6 +43,10 @@ type isolated struct {
 // planner makes plans of inputs until ctx ends, one at a time, always of the newest.
 func (d *Driver) planner(ctx context.Context) {
 	var known isolated
+	good, err := readLastGood(d.opts.Build.Dir)
+	if err != nil {
+		d.log.Error(err, "Cannot read the Secrets that the last run used")
+	}
 	wait := replanMin
 	for {
 		select {
@@ -52,7 +58,7 @@ func (d *Driver) planner(ctx context.Context) {
 		if input == nil {
 			continue
 		}
-		p, err := d.plan(ctx, input, &known)
+		p, err := d.plan(ctx, input, &known, good)
 		if err != nil {
 			d.log.Error(err, "Cannot tell whether HAProxy takes the model; trying again")
 			d.again(input)
@@ -81,7 +87,7 @@ func (d *Driver) again(input *Input) {
 	signal(d.inbox.plan)
 }
 
-func (d *Driver) plan(ctx context.Context, input *Input, known *isolated) (*plan, error) {
+func (d *Driver) plan(ctx context.Context, input *Input, known *isolated, good *lastGood) (*plan, error) {
 	if input.Model == nil {
 		return &plan{input: input, refused: input.Refused}, nil
 	}
@@ -89,14 +95,29 @@ func (d *Driver) plan(ctx context.Context, input *Input, known *isolated) (*plan
 	if err != nil {
 		return &plan{input: input, refused: bounded(err.Error())}, nil //nolint:nilerr // The plan has it.
 	}
-	p := &plan{input: input, structure: whole, shape: shapeOf(whole, input.Model)}
+	input, stale := good.stands(input, whole.Refusals)
+	if len(stale) > 0 {
+		if whole, err = d.build(input, d.opts.Build.Dir, nil); err != nil {
+			return nil, err
+		}
+	}
+	if err := good.keep(input, whole.Refusals); err != nil {
+		d.log.Error(err, "Cannot keep the Secrets for the next run")
+	}
+	p := &plan{input: input, structure: whole, shape: shapeOf(whole, input.Model), stale: stale}
 	if known.shape == p.shape {
 		return d.without(p, known)
 	}
 	if inForce := d.shape.Load(); inForce != nil && *inForce == p.shape {
-		p.problems = problems(input, whole, nil)
+		p.problems = problems(p, nil)
 		return p, nil
 	}
+	return d.ask(ctx, p, known)
+}
+
+// ask has HAProxy read the configuration, and leaves out what it does not take.
+func (d *Driver) ask(ctx context.Context, p *plan, known *isolated) (*plan, error) {
+	input := p.input
 	c := d.newCandidates(input)
 	defer c.remove()
 	ok, output, err := c.check(ctx, nil)
@@ -104,7 +125,7 @@ func (d *Driver) plan(ctx context.Context, input *Input, known *isolated) (*plan
 		return nil, err
 	}
 	if ok {
-		p.problems = problems(input, whole, nil)
+		p.problems = problems(p, nil)
 		return p, nil
 	}
 	d.log.Info("HAProxy refuses the configuration; looking for the part", "message", clean(output, input.Secrets))
@@ -127,7 +148,7 @@ func (d *Driver) without(p *plan, known *isolated) (*plan, error) {
 		return nil, err
 	}
 	p.shape = shapeOf(p.structure, p.input.Model)
-	p.problems = problems(p.input, p.structure, known.refusals)
+	p.problems = problems(p, known.refusals)
 	return p, nil
 }
 
@@ -137,15 +158,17 @@ func (d *Driver) build(input *Input, dir string, without map[string]bool) (*hapr
 	return haproxy.Build(input.Model, input.Secrets, options)
 }
 
-// problems joins what is refused, by field. What is known about a Secret or said by HAProxy tells more than what Build
-// says.
-func problems(input *Input, s *haproxy.Structure, byHAProxy []haproxy.Refusal) []haproxy.Refusal {
-	out := slices.Concat(byHAProxy, input.Problems)
-	for _, refusal := range s.Refusals {
+// problems joins what is refused, by field. What HAProxy says, and what is known about a Secret, tells more than what
+// Build says.
+func problems(p *plan, byHAProxy []haproxy.Refusal) []haproxy.Refusal {
+	out := slices.Concat(byHAProxy, p.stale)
+	for _, refusal := range p.structure.Refusals {
 		if !slices.ContainsFunc(out, func(r haproxy.Refusal) bool { return r.Field == refusal.Field }) {
-			refusal.Message = bounded(refusal.Message)
-			out = append(out, refusal)
+			out = append(out, explained(refusal, p.input))
 		}
+	}
+	for i := range out {
+		out[i].Message = bounded(out[i].Message)
 	}
 	slices.SortStableFunc(out, func(a, b haproxy.Refusal) int { return cmp.Compare(a.Field, b.Field) })
 	return out

@@ -24,6 +24,8 @@ import (
 const (
 	killTimeout = 10 * time.Second
 	killPoll    = 5 * time.Millisecond
+	// maxLog is how much of the log a test that failed tells.
+	maxLog = 4096
 )
 
 // Container is what runs in HAProxy's container.
@@ -47,7 +49,8 @@ func Start(t testing.TB, v haproxy.Version, dir string) *Container {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("HAProxy %s wrote:\n%s", v, c.Log())
+			log := c.Log()
+			t.Logf("the end of what HAProxy %s wrote:\n%s", v, log[max(0, len(log)-maxLog):])
 		}
 	})
 	if err := c.Restart(); err != nil {
