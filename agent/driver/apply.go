@@ -74,6 +74,11 @@ func (d *Driver) later(input *Input) {
 func (d *Driver) take(p *plan, servers map[string][]haproxy.Server) {
 	d.force, d.servers = p, servers
 	d.shape.Store(&p.shape)
+	pools := make(map[string]string, len(p.structure.Backends))
+	for i := range p.structure.Backends {
+		pools[p.structure.Backends[i].Name] = p.structure.Backends[i].Pool
+	}
+	d.pools.Store(&pools)
 }
 
 // follow changes what HAProxy takes while it runs.

@@ -65,6 +65,8 @@ type Driver struct {
 	restarted chan struct{}
 	// shape is that in force, for the planner.
 	shape atomic.Pointer[string]
+	// pools are the pools of the backends in force.
+	pools atomic.Pointer[map[string]string]
 
 	// The rest is the loop's.
 	ctx      context.Context
@@ -198,6 +200,14 @@ func (d *Driver) Alive(ctx context.Context) error {
 
 // Stats are HAProxy's counters.
 func (d *Driver) Stats(ctx context.Context) ([]socket.Stat, error) { return d.client.Stats(ctx) }
+
+// Pool gives the pool of a backend, by the names of both; empty for what is none.
+func (d *Driver) Pool(backend string) string {
+	if pools := d.pools.Load(); pools != nil {
+		return (*pools)[backend]
+	}
+	return ""
+}
 
 func (d *Driver) awaitAlive() error {
 	ctx, cancel := context.WithTimeout(d.ctx, startTimeout)

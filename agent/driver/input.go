@@ -73,13 +73,6 @@ func (d *Driver) SetEndpoints(service model.ServiceRef, endpoints []haproxy.Endp
 	signal(d.inbox.wake)
 }
 
-// ForgetEndpoints drops those of services for which keep is false.
-func (d *Driver) ForgetEndpoints(keep func(model.ServiceRef) bool) {
-	d.inbox.mu.Lock()
-	defer d.inbox.mu.Unlock()
-	maps.DeleteFunc(d.inbox.endpoints, func(service model.ServiceRef, _ []haproxy.Endpoint) bool { return !keep(service) })
-}
-
 // latest takes the newest input, nil if there is none.
 func (b *inbox) latest() *Input {
 	b.mu.Lock()
