@@ -18,6 +18,7 @@ import (
 
 func TestParseDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
+	t.Setenv("POD_NAME", "")
 	got, _, err := parse(nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +26,7 @@ func TestParseDefaults(t *testing.T) {
 	want := setup.Options{
 		Namespace: "fairlead-system", LeaseDuration: 15 * time.Second, MetricsAddress: "0", ProfileAddress: "0", SecureMetrics: true,
 		ProbeAddress: ":8081", Workers: 16, QPS: -1, Burst: 100,
+		HAProxyImage: "docker.io/library/haproxy:3.2",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("defaults are %+v, want %+v", got, want)
@@ -42,6 +44,7 @@ func TestParseFlags(t *testing.T) {
 		"leader election":            {[]string{"--leader-elect", "--lease-duration=5s"}, func(o setup.Options) bool { return o.LeaderElect && o.LeaseDuration == 5*time.Second }},
 		"metrics":                    {[]string{"--metrics-bind-address=:8443", "--metrics-secure=false"}, func(o setup.Options) bool { return o.MetricsAddress == ":8443" && !o.SecureMetrics }},
 		"health":                     {[]string{"--health-probe-bind-address=0"}, func(o setup.Options) bool { return o.ProbeAddress == "0" }},
+		"images":                     {[]string{"--agent-image=a:1", "--haproxy-image=h:2"}, func(o setup.Options) bool { return o.AgentImage == "a:1" && o.HAProxyImage == "h:2" }},
 		"workers":                    {[]string{"--workers=3"}, func(o setup.Options) bool { return o.Workers == 3 }},
 		"rates":                      {[]string{"--kube-api-qps=20.5", "--kube-api-burst=40"}, func(o setup.Options) bool { return o.QPS == 20.5 && o.Burst == 40 }},
 		"logging and the kubeconfig": {[]string{"--zap-log-level=debug", "--kubeconfig="}, func(setup.Options) bool { return true }},

@@ -5,12 +5,16 @@
 package setup
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/dynamic"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -27,7 +31,11 @@ import (
 	"github.com/fairlead/fairlead/controllers/internal/apply"
 	"github.com/fairlead/fairlead/controllers/internal/metrics"
 	"github.com/fairlead/fairlead/controllers/limitpolicy"
+	"github.com/fairlead/fairlead/controllers/loadbalancer"
 )
+
+// ownPodTimeout bounds the one question before the manager starts.
+const ownPodTimeout = 30 * time.Second
 
 // LeaseName is the name of the Lease that replicas elect their leader by.
 const LeaseName = "fairlead.fleet.fairlead.io"
@@ -46,8 +54,14 @@ type Options struct {
 	ProfileAddress string
 	// SecureMetrics serves metrics by TLS to whom the API server authenticates and authorizes.
 	SecureMetrics bool
-	// Workers is how many namespaces are covered at the same time.
+	// Workers is how many namespaces, and how many load balancers, are worked on at the same time.
 	Workers int
+	// AgentImage is the image of agents; empty for that of the operator's own pod.
+	AgentImage string
+	// PodName is the operator's own pod; empty where it runs in none.
+	PodName string
+	// HAProxyImage is the image of load balancers that name none.
+	HAProxyImage string
 	// QPS and Burst bound the requests to the API server per second; a negative QPS leaves it to the API
 	// server's own priority and fairness.
 	QPS   float32
@@ -78,16 +92,16 @@ func Manager(cfg *rest.Config, options Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the client of the apply engine: %w", err)
 	}
-	engine, err := apply.New(apply.Config{Client: requests, Scheme: scheme, Kinds: limitpolicy.Kinds(), Recorder: metrics.Repairs{}})
+	kinds := slices.Concat(limitpolicy.Kinds(), loadbalancer.Kinds())
+	engine, err := apply.New(apply.Config{Client: requests, Scheme: scheme, Kinds: kinds, Recorder: metrics.Repairs{}})
 	if err != nil {
 		return nil, fmt.Errorf("build the apply engine: %w", err)
 	}
 	if err := mgr.Add(engine); err != nil {
 		return nil, fmt.Errorf("add the apply engine: %w", err)
 	}
-	err = limitpolicy.SetupWithManager(mgr, limitpolicy.Options{Engine: engine, Namespace: options.Namespace, Workers: options.Workers})
-	if err != nil {
-		return nil, fmt.Errorf("limit policies: %w", err)
+	if err := setupKinds(mgr, engine, options); err != nil {
+		return nil, err
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("add the health check: %w", err)
@@ -96,6 +110,54 @@ func Manager(cfg *rest.Config, options Options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 	return mgr, nil
+}
+
+// setupKinds adds the controllers of every kind.
+func setupKinds(mgr ctrl.Manager, engine *apply.Engine, options Options) error {
+	err := limitpolicy.SetupWithManager(mgr, limitpolicy.Options{Engine: engine, Namespace: options.Namespace, Workers: options.Workers})
+	if err != nil {
+		return fmt.Errorf("limit policies: %w", err)
+	}
+	image, err := agentImage(mgr.GetAPIReader(), options)
+	if err != nil {
+		return fmt.Errorf("find the image of agents: %w", err)
+	}
+	err = loadbalancer.SetupWithManager(mgr, loadbalancer.Options{
+		Engine: engine, AgentImage: image, HAProxyImage: options.HAProxyImage, Workers: options.Workers,
+	})
+	if err != nil {
+		return fmt.Errorf("load balancers: %w", err)
+	}
+	return nil
+}
+
+// managerContainer is the operator's container in its pod.
+const managerContainer = "manager"
+
+// agentImage is the one that is set, or else that of the operator's own pod. It is empty where the operator runs in
+// no pod; load balancers then say so.
+func agentImage(reader client.Reader, options Options) (string, error) {
+	if options.AgentImage != "" || options.PodName == "" {
+		return options.AgentImage, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ownPodTimeout)
+	defer cancel()
+	pod := &corev1.Pod{}
+	if err := reader.Get(ctx, types.NamespacedName{Namespace: options.Namespace, Name: options.PodName}, pod); err != nil {
+		return "", fmt.Errorf("get the operator's own pod: %w", err)
+	}
+	for i := range pod.Spec.Containers {
+		if c := &pod.Spec.Containers[i]; c.Name == managerContainer {
+			return c.Image, nil
+		}
+	}
+	return "", fmt.Errorf("pod %s has no container %s: set --agent-image", options.PodName, managerContainer)
+}
+
+func cacheOptions() map[client.Object]cache.ByObject {
+	out := limitpolicy.CacheOptions()
+	maps.Copy(out, loadbalancer.CacheOptions())
+	return out
 }
 
 func managerOptions(scheme *runtime.Scheme, options Options) ctrl.Options {
@@ -116,7 +178,7 @@ func managerOptions(scheme *runtime.Scheme, options Options) ctrl.Options {
 		Controller:                    controller,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         limitpolicy.CacheOptions(),
+			ByObject:         cacheOptions(),
 		},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
 	}

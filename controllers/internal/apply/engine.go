@@ -204,6 +204,23 @@ func (e *Engine) Live(gvk schema.GroupVersionKind, namespace string) []*Object {
 	return cache.inNamespace(namespace)
 }
 
+// SetOf gives the key of the set that an object is made for: what it bears, or what is remembered of one whose mark
+// somebody removed. It is empty for a stranger.
+func (e *Engine) SetOf(gvk schema.GroupVersionKind, object *Object) string {
+	if object.set != "" {
+		return object.set
+	}
+	ref := Ref{GroupVersionKind: gvk, NamespacedName: types.NamespacedName{Namespace: object.Namespace, Name: object.Name}}
+	if known := e.known(ref); known != nil {
+		return known.set
+	}
+	return ""
+}
+
+// Members lists the objects of a set that exist or may come to exist: what the caches hold with its mark, and what is
+// remembered of the last Apply.
+func (e *Engine) Members(set string) []Ref { return e.members(set) }
+
 // entry gives the memory of an object, made on first use. Where another set made the object, the memory
 // is a blank one that nobody keeps: to this set the object is a stranger.
 func (e *Engine) entry(set string, ref Ref) *entry {

@@ -61,8 +61,39 @@ func (j *job) goal(ctx context.Context, live *Object, have fields) (goal, error)
 			}
 			before = expected
 		}
-		return goal{tree: j.fromRendered(before, have), hash: hash, locked: true}, nil
+		tree := j.fromRendered(before, have)
+		j.dropFormer(live, tree)
+		return goal{tree: tree, hash: hash, locked: true}, nil
 	}
+}
+
+// dropFormer takes the labels and annotations out of a tree that were rendered once and are not any more: those
+// that we own and nobody else does.
+func (j *job) dropFormer(live *Object, tree fields) {
+	meta, _ := tree["metadata"].(fields)
+	rendered, _ := j.want.tree["metadata"].(fields)
+	owners := parseOwners(live.managed)
+	for _, where := range []string{"labels", "annotations"} {
+		values, _ := meta[where].(fields)
+		ours, _ := rendered[where].(fields)
+		for key := range values {
+			_, wanted := ours[key]
+			mine, others := ownedBy(owners, where, key)
+			if !wanted && mine && !others {
+				delete(values, key)
+			}
+		}
+	}
+}
+
+// ownedBy reports whether we own a label or an annotation, and whether others do.
+func ownedBy(owners []owner, where, key string) (mine, others bool) {
+	for _, o := range owners {
+		if _, owns := lookup(o.owns, []string{"f:metadata", "f:" + where, "f:" + key}); owns {
+			mine, others = mine || o.ours(), others || !o.ours()
+		}
+	}
+	return mine, others
 }
 
 // remembered aims at the expected state.
@@ -125,7 +156,9 @@ func (j *job) carry(have, tree fields) {
 	j.cache.carry(have, tree, j.want.tree, j.scaled(have))
 }
 
-func (j *job) scaled(have fields) bool { return j.engine.scaled(j.cache.Kind, j.want.ref, have) }
+func (j *job) scaled(have fields) bool {
+	return j.engine.scaled(j.cache.Kind, j.want.ref, have, j.set.Objects)
+}
 
 // untouched reports whether live holds everything rendered and bears no trace of others.
 func (j *job) untouched(live *Object, have fields) bool {

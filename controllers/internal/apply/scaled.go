@@ -7,15 +7,18 @@ import (
 	"slices"
 	"strings"
 
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var autoscaler = schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}
 
 // scaled reports whether the replicas of an object are an autoscaler's to set: one targets it, and they
 // are not 0, which would switch the autoscaler off. Autoscalers of anybody count, so their cache must not
-// be selective.
-func (e *Engine) scaled(kind Kind, ref Ref, have fields) bool {
+// be selective. One of the same set counts also while it does not exist: where somebody deletes it, the number of
+// replicas under load must not fall to what they began with.
+func (e *Engine) scaled(kind Kind, ref Ref, have fields, set []client.Object) bool {
 	ex := kind.exemptions()
 	hpas, ok := e.caches[autoscaler]
 	if ex.scaled == "" || !ok {
@@ -24,8 +27,22 @@ func (e *Engine) scaled(kind Kind, ref Ref, have fields) bool {
 	if replicas, ok := lookup(have, split(ex.scaled)); ok && replicas == int64(0) {
 		return false
 	}
+	if slices.ContainsFunc(set, func(object client.Object) bool { return scales(object, ref) }) {
+		return true
+	}
 	scalers := hpas.byIndex(indexTarget, targetKey(ref.Namespace, ref.Group, ref.Kind, ref.Name))
 	return slices.ContainsFunc(scalers, func(hpa *Object) bool { return hpa.DeletionTimestamp == nil })
+}
+
+// scales reports whether a desired object is an autoscaler of another one.
+func scales(object client.Object, ref Ref) bool {
+	hpa, ok := object.(*autoscalingv2.HorizontalPodAutoscaler)
+	if !ok || hpa.Namespace != ref.Namespace {
+		return false
+	}
+	target := hpa.Spec.ScaleTargetRef
+	group, _, _ := strings.Cut(target.APIVersion, "/")
+	return group == ref.Group && target.Kind == ref.Kind && target.Name == ref.Name
 }
 
 // scaleTarget is the index of autoscalers by what they scale.

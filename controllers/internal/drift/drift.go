@@ -77,13 +77,19 @@ func records(drift *apply.Drift) []v1alpha1.RepairRecord {
 
 // Merge puts what is new before what the status told before a restart.
 func Merge(recent, before []v1alpha1.RepairRecord) []v1alpha1.RepairRecord {
+	out := Join(recent, before)
+	return out[:min(len(out), MaxRepairs)]
+}
+
+// Join is Merge without a bound.
+func Join(recent, before []v1alpha1.RepairRecord) []v1alpha1.RepairRecord {
 	out := slices.Clone(recent)
 	for _, record := range before {
 		if !slices.ContainsFunc(recent, func(r v1alpha1.RepairRecord) bool { return same(r, record) }) {
 			out = append(out, record)
 		}
 	}
-	return out[:min(len(out), MaxRepairs)]
+	return out
 }
 
 func same(a, b v1alpha1.RepairRecord) bool {

@@ -32,10 +32,20 @@ var (
 		Name: "fairlead_limitpolicy_violations",
 		Help: "Objects that the limits of a LimitPolicy would refuse or change if they were created now, by effect and rule.",
 	}, []string{"policy", "effect", "rule"})
+
+	loadBalancerReplicas = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_loadbalancer_replicas",
+		Help: "Replicas of a LoadBalancer, by state: desired, ready, or current, which serve the newest spec.",
+	}, []string{"namespace", "name", "state"})
+
+	loadBalancerProblems = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_loadbalancer_problems",
+		Help: "Parts of the spec of a LoadBalancer that are not in force.",
+	}, []string{"namespace", "name"})
 )
 
 func init() {
-	metrics.Registry.MustRegister(repairs, repairSeconds, limitNamespaces, limitViolations)
+	metrics.Registry.MustRegister(repairs, repairSeconds, limitNamespaces, limitViolations, loadBalancerReplicas, loadBalancerProblems)
 }
 
 // Repairs counts what the apply engine repairs.
@@ -67,4 +77,18 @@ func LimitPolicy(policy string, selected, covered, failed int, violations map[Vi
 func ForgetLimitPolicy(policy string) {
 	limitNamespaces.DeletePartialMatch(prometheus.Labels{"policy": policy})
 	limitViolations.DeletePartialMatch(prometheus.Labels{"policy": policy})
+}
+
+// LoadBalancer sets the gauges of one load balancer.
+func LoadBalancer(namespace, name string, desired, ready, current, problems int32) {
+	loadBalancerReplicas.WithLabelValues(namespace, name, "desired").Set(float64(desired))
+	loadBalancerReplicas.WithLabelValues(namespace, name, "ready").Set(float64(ready))
+	loadBalancerReplicas.WithLabelValues(namespace, name, "current").Set(float64(current))
+	loadBalancerProblems.WithLabelValues(namespace, name).Set(float64(problems))
+}
+
+// ForgetLoadBalancer drops the gauges of a load balancer that is gone.
+func ForgetLoadBalancer(namespace, name string) {
+	loadBalancerReplicas.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "name": name})
+	loadBalancerProblems.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "name": name})
 }
