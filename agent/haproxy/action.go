@@ -59,6 +59,9 @@ func (b *builder) routeSection(w *config.Writer, l *model.Listener, r *model.Rou
 	if isStream(l) {
 		deny = "tcp-request content reject"
 	}
+	if r.CORS != nil {
+		corsMarks(w, r)
+	}
 	if len(r.AllowCIDRs) > 0 {
 		w.Line(deny + when(r) + " !{ " + b.inNetworks("route."+r.Name+".allow.map", r.AllowCIDRs) + " }")
 	}
@@ -72,7 +75,7 @@ func (b *builder) routeSection(w *config.Writer, l *model.Listener, r *model.Rou
 		b.rateLimit(w, r)
 	}
 	if r.CORS != nil {
-		cors(w, r)
+		preflight(w, r)
 	}
 	if r.BasicAuth != nil {
 		w.Line("http-request auth realm", config.Word(r.BasicAuth.Realm), config.Raw(when(r)[1:]+" !{ http_auth(route."+r.Name+") }"))

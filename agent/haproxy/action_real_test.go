@@ -238,7 +238,7 @@ func TestCORS(t *testing.T) {
 		if got = preflight("http://all.test/", "https://any.test"); got.header.Get(origin) != "*" || got.header.Get("Vary") != "" {
 			t.Errorf("any origin: %+v", got)
 		}
-		if got = s.ask(get("http://closed.test/", "Origin", "https://any.test")); got.status != 403 {
+		if got = s.ask(get("http://closed.test/", "Origin", "https://any.test")); got.status != 403 || got.header.Get(origin) != "*" {
 			t.Errorf("closed: %+v", got)
 		}
 		options := get("http://some.test/", "Origin", "https://a.test")

@@ -34,7 +34,7 @@ func (b *builder) frontends(w *config.Writer) {
 func (b *builder) frontend(field string, l *model.Listener) (*config.Writer, bool) {
 	w := &config.Writer{}
 	w.Section("frontend", "listener."+l.Name)
-	bind := []config.Arg{config.Word(b.bind(l.BindPort))}
+	bind := []config.Arg{config.Raw(b.bind(l.BindPort))}
 	if l.ProxyProtocol {
 		bind = append(bind, config.Raw("accept-proxy"))
 	}

@@ -108,7 +108,7 @@ func (b *builder) health(w *config.Writer) {
 		port = defaultHealthPort
 	}
 	w.Section("frontend", "health")
-	w.Line("bind", config.Word(b.bind(port)))
+	w.Line("bind", config.Raw(b.bind(port)))
 	w.Line("no log")
 	w.Line("option idle-close-on-response")
 	w.Line("http-request return status 200 content-type text/plain string ok if { path /healthz }")

@@ -31,7 +31,7 @@ func (b *builder) rateTables(w *config.Writer, r *model.Route) {
 	for _, peer := range b.peers() {
 		w.Section("backend", rateTable(r, peer.Name))
 		w.Line("stick-table type "+kind, config.Raw("size "+rateTableSize), config.Raw("expire"), config.Millis(2*per.Std()),
-			config.Raw("store gpc0_rate("+millis(per)+") peers "+peersSection))
+			config.Raw("store gpc0_rate("+millis(per)+"ms) peers "+peersSection))
 	}
 }
 
@@ -63,24 +63,43 @@ func (b *builder) rateLimit(w *config.Writer, r *model.Route) {
 	w.Line("http-request sc-inc-gpc0(0)", condition)
 }
 
-// cors answers preflight requests, and marks every answer of the route, whoever gives it. What members say about it does
-// not count.
-func cors(w *config.Writer, r *model.Route) {
+// anyOrigin reports whether every origin is allowed.
+func anyOrigin(c *model.CORS) bool { return c.AllowOrigins[0] == "*" }
+
+// corsMarks marks every answer of the route, whoever gives it, so that pages see why they are refused. What members say
+// about it does not count.
+func corsMarks(w *config.Writer, r *model.Route) {
 	c := r.CORS
 	condition, allowed := when(r)[1:], when(r)[1:]+" { var(txn.origin) -m found }"
-	preflight := " { var(txn.method) -m str OPTIONS } { req.hdr(origin) -m found } { req.hdr(access-control-request-method) -m found }"
-	any := c.AllowOrigins[0] == "*"
 	switch {
-	case any && c.AllowCredentials:
+	case anyOrigin(c) && c.AllowCredentials:
 		// Browsers take no * beside credentials.
 		w.Line("http-request set-var(txn.origin) req.fhdr(origin) " + condition)
-	case any:
+	case anyOrigin(c):
 		w.Line("http-request set-var(txn.origin) str(*) " + condition)
 	default:
 		name := "route." + r.Name + ".origin"
 		acl(w, name, config.Raw("req.fhdr(origin)"), "-m str", c.AllowOrigins...)
 		w.Line("http-request set-var(txn.origin) req.fhdr(origin) " + condition + " " + name)
 	}
+	w.Line("http-after-response del-header Access-Control-Allow-Origin", config.Raw(condition))
+	w.Line("http-after-response del-header Access-Control-Allow-Credentials", config.Raw(condition))
+	w.Line("http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)]", config.Raw(allowed))
+	if c.AllowCredentials {
+		w.Line("http-after-response set-header Access-Control-Allow-Credentials true", config.Raw(allowed))
+	}
+	if len(c.ExposeHeaders) > 0 {
+		w.Line("http-after-response set-header Access-Control-Expose-Headers", config.Format(strings.Join(c.ExposeHeaders, ", ")), config.Raw(allowed))
+	}
+	if !anyOrigin(c) || c.AllowCredentials {
+		w.Line("http-after-response add-header Vary Origin", config.Raw(condition))
+	}
+}
+
+// preflight answers what browsers ask before the request itself.
+func preflight(w *config.Writer, r *model.Route) {
+	c := r.CORS
+	asks := " { var(txn.method) -m str OPTIONS } { req.hdr(origin) -m found } { req.hdr(access-control-request-method) -m found }"
 	var args []config.Arg
 	add := func(header, value string) {
 		if value != "" {
@@ -92,20 +111,8 @@ func cors(w *config.Writer, r *model.Route) {
 	if c.MaxAge > 0 {
 		add("Access-Control-Max-Age", strconv.FormatInt(int64(c.MaxAge.Std()/time.Second), 10))
 	}
-	w.Line("http-request return status 204", append(args, config.Raw(allowed+preflight))...)
-	w.Line("http-request return status 204", config.Raw(condition+preflight))
-	w.Line("http-after-response del-header Access-Control-Allow-Origin", config.Raw(condition))
-	w.Line("http-after-response del-header Access-Control-Allow-Credentials", config.Raw(condition))
-	w.Line("http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)]", config.Raw(allowed))
-	if c.AllowCredentials {
-		w.Line("http-after-response set-header Access-Control-Allow-Credentials true", config.Raw(allowed))
-	}
-	if len(c.ExposeHeaders) > 0 {
-		w.Line("http-after-response set-header Access-Control-Expose-Headers", config.Format(strings.Join(c.ExposeHeaders, ", ")), config.Raw(allowed))
-	}
-	if !any || c.AllowCredentials {
-		w.Line("http-after-response add-header Vary Origin", config.Raw(condition))
-	}
+	w.Line("http-request return status 204", append(args, config.Raw(when(r)[1:]+" { var(txn.origin) -m found }"+asks))...)
+	w.Line("http-request return status 204", config.Raw(when(r)[1:]+asks))
 }
 
 const (
