@@ -1,7 +1,7 @@
 // Copyright The Fairlead Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command fairlead is the operator.
+// Command fairlead is the operator, and the agent in the pods of load balancers.
 package main
 
 import (
@@ -19,13 +19,15 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/fairlead/fairlead/agent"
 	"github.com/fairlead/fairlead/controllers/setup"
 )
 
 const usage = `Fairlead keeps load balancers, service meshes and the limits of namespaces as their custom resources say.
 
 Usage:
-  fairlead [manager] [flags]
+  fairlead [manager] [flags]        the operator
+  fairlead agent [flags]            what runs beside HAProxy in each pod of a load balancer; see fairlead agent --help
 
 The cluster is the one the pod runs in, or that of --kubeconfig or $KUBECONFIG.
 
@@ -41,6 +43,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) > 0 && args[0] == "agent" {
+		return agent.Run(ctx, args[1:], out)
+	}
 	if len(args) > 0 && args[0] == "manager" {
 		args = args[1:]
 	}

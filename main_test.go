@@ -85,10 +85,25 @@ func TestHelp(t *testing.T) {
 	if err := run(t.Context(), []string{"manager", "--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help gives %v, want %v", err, flag.ErrHelp)
 	}
-	for _, want := range []string{"Usage:", "fairlead [manager]", "-leader-elect", "-kubeconfig", "-zap-log-level", "$POD_NAMESPACE"} {
+	for _, want := range []string{"Usage:", "fairlead [manager]", "fairlead agent", "-leader-elect", "-kubeconfig", "-zap-log-level", "$POD_NAMESPACE"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestAgent(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"agent", "--help"}, &out); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("agent --help gives %v, want %v", err, flag.ErrHelp)
+	}
+	if !strings.Contains(out.String(), "-load-balancer") {
+		t.Errorf("the agent's help is %s", out.String())
+	}
+	t.Setenv("POD_NAME", "")
+	want := "$POD_NAMESPACE or $POD_NAME is empty; they must name the pod"
+	if err := run(t.Context(), []string{"agent", "--load-balancer=shop"}, &out); err == nil || err.Error() != want {
+		t.Errorf("outside of a pod the agent says %v, want %s", err, want)
 	}
 }
 

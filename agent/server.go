@@ -40,7 +40,7 @@ func newServer(address string, d *driver.Driver, m *metrics) *server {
 // replicas get it at the same time.
 func ready(ctx context.Context, d *driver.Driver) error {
 	s := d.Status()
-	if s.Model == "" {
+	if s.Model == "" && !s.Restored {
 		if s.Refused != "" {
 			return errors.New("the model is refused, and there is none that was in force before")
 		}

@@ -38,7 +38,7 @@ type rig struct {
 	stop      func()
 	// port is the listener's, memberPort that of all members.
 	port, memberPort int32
-	health           int32
+	health, peers    int32
 
 	mu   sync.Mutex
 	took []time.Duration
@@ -46,7 +46,7 @@ type rig struct {
 
 func newRig(t *testing.T, v real.Version) *rig {
 	t.Helper()
-	r := &rig{T: t, version: v, dir: v.Dir(t), port: freePort(t), health: freePort(t), memberPort: members(t)}
+	r := &rig{T: t, version: v, dir: v.Dir(t), port: freePort(t), health: freePort(t), peers: freePort(t), memberPort: members(t)}
 	r.container = supervisor.Start(t, v, r.dir)
 	r.admin = socket.New(filepath.Join(r.dir, haproxy.AdminSocket))
 	r.start()
@@ -57,7 +57,7 @@ func newRig(t *testing.T, v real.Version) *rig {
 func (r *rig) start() {
 	r.Helper()
 	r.driver = New(Options{
-		Build: haproxy.Options{Dir: r.dir, Threads: 1, HealthPort: r.health, PeersPort: freePort(r.T), IPv4Only: true},
+		Build: haproxy.Options{Dir: r.dir, Threads: 1, HealthPort: r.health, PeersPort: r.peers, IPv4Only: true},
 		Log:   testr.NewWithInterface(quiet{r.T}, testr.Options{}), VerifyEvery: 100 * time.Millisecond,
 		Took: func(d time.Duration) {
 			r.mu.Lock()
@@ -253,3 +253,9 @@ func (r *rig) gone(backend, server string) {
 func (r *rig) reloads() int { return r.driver.Status().Reloads }
 
 var errMore = errors.New("not yet")
+
+// mapsForTest are the maps in force. Nothing changes them while the test asks.
+func (d *Driver) mapsForTest() map[string][]socket.Entry {
+	s := d.look(d.ctx, d.force, 0)
+	return s.maps
+}
