@@ -164,3 +164,51 @@ func TestScaled(t *testing.T) {
 		t.Errorf("drift is %+v and replicas %v; nobody scales", drift, replicas())
 	}
 }
+
+// TestScaledByTheSetItself: the replicas are the autoscaler's also at the moment when somebody deleted it, and ours
+// again from when the set has none any more.
+func TestScaledByTheSetItself(t *testing.T) {
+	t.Parallel()
+	namespace := testutil.Namespace(t, cluster.Config(t), "selfscaled")
+	key := "selfscaled/" + namespace + "/app"
+	o := startOperator(t, operatorOptions{kinds: []Kind{deployments, hpas}, name: t.Name()})
+	d := deployment(namespace, "app").(*appsv1.Deployment)
+	d.Spec.Replicas = ptr.To[int32](2)
+	scaler := hpa(namespace, "app")
+	o.applied(key, scaler, d)
+	ref := o.ref(d)
+	replicas := func() any { return o.get(ref).Object["spec"].(fields)["replicas"] }
+	o.patchBy("scaler", ref, `[{"op":"replace","path":"/spec/replicas","value":4}]`, "scale")
+	from := o.now(key)
+	o.remove(o.ref(scaler))
+	if drift := o.drift(key, from); drift.Ref.Kind != "HorizontalPodAutoscaler" || replicas() != int64(4) {
+		t.Errorf("drift is %+v and replicas %v; want the autoscaler's deletion and 4", drift, replicas())
+	}
+	d.Spec.Replicas = ptr.To[int32](3)
+	o.applied(key, d)
+	if replicas() != int64(3) {
+		t.Errorf("without an autoscaler there are %v replicas, want 3", replicas())
+	}
+}
+
+// TestFormerAnnotations: what was rendered once and is not any more goes, unless somebody else set it since.
+func TestFormerAnnotations(t *testing.T) {
+	t.Parallel()
+	namespace := testutil.Namespace(t, cluster.Config(t), "former")
+	key := "former/" + namespace + "/app"
+	o := startOperator(t, operatorOptions{kinds: []Kind{services}, name: t.Name()})
+	s := service(namespace, "app")
+	labels := s.GetLabels()
+	s.SetAnnotations(map[string]string{"example.com/a": "1", "example.com/b": "2"})
+	o.applied(key, s)
+	ref := o.ref(s)
+	o.patch(ref, `[{"op":"add","path":"/metadata/annotations/example.com~1theirs","value":"3"}]`)
+	fresh := service(namespace, "app")
+	fresh.SetLabels(labels)
+	fresh.SetAnnotations(map[string]string{"example.com/b": "2"})
+	o.applied(key, fresh)
+	got := o.get(ref).GetAnnotations()
+	if _, stays := got["example.com/a"]; stays || got["example.com/b"] != "2" || got["example.com/theirs"] != "3" {
+		t.Errorf("the annotations are %v", got)
+	}
+}

@@ -157,7 +157,7 @@ func (j *job) carry(have, tree fields) {
 }
 
 func (j *job) scaled(have fields) bool {
-	return j.engine.scaled(j.cache.Kind, j.want.ref, have, j.set.Objects)
+	return j.engine.scaled(j.cache.Kind, j.want.ref, have, &j.set)
 }
 
 // untouched reports whether live holds everything rendered and bears no trace of others.

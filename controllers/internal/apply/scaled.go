@@ -16,22 +16,30 @@ var autoscaler = schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Ki
 
 // scaled reports whether the replicas of an object are an autoscaler's to set: one targets it, and they
 // are not 0, which would switch the autoscaler off. Autoscalers of anybody count, so their cache must not
-// be selective. One of the same set counts also while it does not exist: where somebody deletes it, the number of
-// replicas under load must not fall to what they began with.
-func (e *Engine) scaled(kind Kind, ref Ref, have fields, set []client.Object) bool {
+// be selective. Of the same set counts what is desired: where somebody deletes it, the number of replicas under load
+// must not fall to what they began with; and one that is about to be pruned counts no more.
+func (e *Engine) scaled(kind Kind, ref Ref, have fields, set *Set) bool {
 	ex := kind.exemptions()
-	hpas, ok := e.caches[autoscaler]
-	if ex.scaled == "" || !ok {
+	if ex.scaled == "" {
 		return false
 	}
 	if replicas, ok := lookup(have, split(ex.scaled)); ok && replicas == int64(0) {
 		return false
 	}
-	if slices.ContainsFunc(set, func(object client.Object) bool { return scales(object, ref) }) {
+	return e.autoscaled(ref, set)
+}
+
+// autoscaled reports whether there is an autoscaler of an object, or will be.
+func (e *Engine) autoscaled(ref Ref, set *Set) bool {
+	if slices.ContainsFunc(set.Objects, func(object client.Object) bool { return scales(object, ref) }) {
 		return true
 	}
+	hpas, ok := e.caches[autoscaler]
+	if !ok {
+		return false
+	}
 	scalers := hpas.byIndex(indexTarget, targetKey(ref.Namespace, ref.Group, ref.Kind, ref.Name))
-	return slices.ContainsFunc(scalers, func(hpa *Object) bool { return hpa.DeletionTimestamp == nil })
+	return slices.ContainsFunc(scalers, func(hpa *Object) bool { return hpa.DeletionTimestamp == nil && hpa.set != set.Key })
 }
 
 // scales reports whether a desired object is an autoscaler of another one.
