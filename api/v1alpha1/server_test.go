@@ -125,6 +125,7 @@ var wording = []struct {
 	pattern *regexp.Regexp
 	form    string
 }{
+	{regexp.MustCompile(`^Invalid value: (?:-?\d+|"integer"): (must be )`), "$1"},
 	{regexp.MustCompile(`^Invalid value: (?:"(?:[^"\\]|\\.)*": )?`), ""},
 	{regexp.MustCompile(`^Too long: may not be longer than (\d+)$`), "Too long: may not be more than $1 bytes"},
 	{regexp.MustCompile(`^Duplicate value: map\[string\]interface \{\}`), "Duplicate value: "},
