@@ -85,7 +85,7 @@ func Validate(c *Config) []Problem {
 	}
 	poolFields := c.PoolFields()
 	for i := range c.Pools {
-		v.pools[c.Pools[i].Name] = true
+		v.pools[c.Pools[i].Name] = isLabel(c.Pools[i].Name)
 	}
 	for i, field := range c.ListenerFields() {
 		v.poolExists(field+".pool", c.Listeners[i].Pool)

@@ -57,6 +57,8 @@ type builder struct {
 	// unmatchable are fields of routes that cannot even be told apart from others.
 	unmatchable map[string]bool
 	routeField  map[*model.Route]string
+	// poolless are fields of listeners whose own pool is left out.
+	poolless map[string]bool
 	// targets are the forms in which pools are used.
 	targets []target
 }
@@ -70,7 +72,7 @@ func Build(cfg *model.Config, secrets Secrets, options Options) (*Structure, err
 	if err := options.check(); err != nil {
 		return nil, err
 	}
-	b := &builder{routeField: map[*model.Route]string{}, unmatchable: map[string]bool{}, cfg: cfg, secrets: secrets, options: options, broken: map[string]bool{}, structure: &Structure{
+	b := &builder{routeField: map[*model.Route]string{}, unmatchable: map[string]bool{}, poolless: map[string]bool{}, cfg: cfg, secrets: secrets, options: options, broken: map[string]bool{}, structure: &Structure{
 		Maps:         map[string][]socket.Entry{},
 		Certificates: map[string][]byte{},
 		CertLists:    map[string][]Certificate{},
@@ -120,6 +122,11 @@ func (b *builder) validate() {
 	for _, problem := range model.Validate(b.cfg) {
 		part := problem.Part()
 		b.refuse(problem.Field, reasonInvalid, problem.Message)
+		if strings.HasPrefix(part, "listeners[") && problem.Field == part+".pool" {
+			// The listener's routes go on.
+			b.poolless[part] = true
+			continue
+		}
 		b.broken[part] = true
 		rest := strings.TrimPrefix(problem.Field, part+".")
 		for _, field := range []string{"name", "hostnames", "matches"} {
@@ -139,14 +146,28 @@ func (b *builder) validate() {
 	}
 }
 
-// safeDefaults replaces values that concern all parts and were refused.
+// safeDefaults replaces values that concern all parts and were refused, and takes out parts without a name.
 func (b *builder) safeDefaults() {
 	cfg := *b.cfg
 	if cfg.DrainTimeout < model.Duration(time.Second) || cfg.DrainTimeout > model.MaxDuration {
 		cfg.DrainTimeout = model.Duration(30 * time.Second)
 	}
 	cfg.MaxConnections = max(cfg.MaxConnections, 0)
+	cfg.Listeners = named(cfg.Listeners, cfg.ListenerFields(), func(l *model.Listener) string { return l.Name })
+	cfg.Routes = named(cfg.Routes, cfg.RouteFields(), func(r *model.Route) string { return r.Name })
+	cfg.Pools = named(cfg.Pools, cfg.PoolFields(), func(p *model.Pool) string { return p.Name })
 	b.cfg = &cfg
+}
+
+// named leaves out the parts whose name is no name, or that of another: they were refused, and nobody can refer to them.
+func named[T any](parts []T, fields []string, name func(*T) string) []T {
+	var out []T
+	for i := range parts {
+		if strings.HasSuffix(fields[i], "["+name(&parts[i])+"]") {
+			out = append(out, parts[i])
+		}
+	}
+	return out
 }
 
 // prepare writes what routes need outside of the listeners, and refuses those whose Secret is of no use.

@@ -162,7 +162,7 @@ func (b *builder) routes(w *config.Writer, l *model.Listener, rule string) {
 	set := splitSet(l, "")
 	w.Line(rule + " set-var(txn.slot) " + splitDraw())
 	w.Line(rule + " set-var(txn.pool) str(" + set + "),concat(,txn.route),concat(/,txn.slot),map_beg(" + b.mapPath(splitsMap) + ") if { var(txn.route) -m found }")
-	if l.Pool != "" && !b.broken["pools["+l.Pool+"]"] {
+	if l.Pool != "" && !b.poolless["listeners["+l.Name+"]"] {
 		pool := l.Pool
 		if isStream(l) {
 			pool = b.streamTarget(pool)
