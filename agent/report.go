@@ -96,8 +96,8 @@ func sleep(ctx context.Context, d time.Duration) {
 // write brings the object to what the driver says, if they differ.
 func (r *reporter) write(ctx context.Context) error {
 	s := r.driver.Status()
-	if s.Model == "" && s.Refused == "" {
-		// There is nothing to tell yet.
+	if !s.Settled {
+		// What an earlier run left has been told by that.
 		return nil
 	}
 	want := r.report(s)

@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead/fairlead/agent/haproxy/socket"
 	"github.com/fairlead/fairlead/model"
 	real "github.com/fairlead/fairlead/test/haproxy"
+	supervisor "github.com/fairlead/fairlead/test/proxy"
 )
 
 func TestEndpointsComeAndGo(t *testing.T) {
@@ -279,7 +280,7 @@ func TestMonitoredMemberStaysDown(t *testing.T) {
 		r.settle(cfg, nil)
 		r.serving(1)
 		// Nobody listens on the second's port.
-		dead := haproxy.Endpoint{Address: address(2), Port: freePort(t), Serving: true}
+		dead := haproxy.Endpoint{Address: address(2), Port: supervisor.FreePort(t), Serving: true}
 		r.driver.SetEndpoints(web, []haproxy.Endpoint{{Address: address(1), Port: r.memberPort, Serving: true}, dead}, time.Now())
 		name := fmt.Sprintf("%s_%d", dead.Address, dead.Port)
 		down := func() error {

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/fairlead/fairlead/agent/haproxy/socket"
@@ -76,7 +78,7 @@ func (d *Driver) lookMaps(ctx context.Context, s *snapshot) error {
 	for path := range s.plan.structure.Maps {
 		entries, err := d.client.Map(ctx, path)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
 		s.maps[path] = entries
 	}
@@ -94,7 +96,7 @@ func (d *Driver) lookCertificates(ctx context.Context, s *snapshot) error {
 	for path := range s.plan.structure.CertLists {
 		lines, err := d.client.CrtList(ctx, path)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
 		for _, line := range lines {
 			s.lists[path] = append(s.lists[path], line.Cert)

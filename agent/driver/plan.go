@@ -9,11 +9,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/fairlead/fairlead/agent/haproxy"
+	"github.com/fairlead/fairlead/agent/haproxy/socket"
 	"github.com/fairlead/fairlead/model"
 )
 
@@ -155,7 +158,27 @@ func (d *Driver) without(p *plan, known *isolated) (*plan, error) {
 func (d *Driver) build(input *Input, dir string, without map[string]bool) (*haproxy.Structure, error) {
 	options := d.opts.Build
 	options.Dir, options.Peers, options.Without = dir, input.Peers, without
-	return haproxy.Build(input.Model, input.Secrets, options)
+	s, err := haproxy.Build(input.Model, input.Secrets, options)
+	if err != nil {
+		return nil, err
+	}
+	dropUnused(s, s.Servers(probes(input.Model)))
+	return s, nil
+}
+
+// dropUnused takes away what the text does not name, because what would use it is left out: HAProxy would not know it.
+func dropUnused(s *haproxy.Structure, servers map[string][]haproxy.Server) {
+	text := string(s.Text(servers))
+	named := func(path string) bool { return strings.Contains(text, path) }
+	maps.DeleteFunc(s.Maps, func(path string, _ []socket.Entry) bool { return !named(path) })
+	maps.DeleteFunc(s.CertLists, func(path string, _ []haproxy.Certificate) bool { return !named(path) })
+	used := map[string]bool{}
+	for _, lines := range s.CertLists {
+		for _, line := range lines {
+			used[line.Path] = true
+		}
+	}
+	maps.DeleteFunc(s.Certificates, func(path string, _ []byte) bool { return !used[path] && !named(path) })
 }
 
 // problems joins what is refused, by field. What HAProxy says, and what is known about a Secret, tells more than what

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -46,7 +45,7 @@ type rig struct {
 
 func newRig(t *testing.T, v real.Version) *rig {
 	t.Helper()
-	r := &rig{T: t, version: v, dir: v.Dir(t), port: freePort(t), health: freePort(t), peers: freePort(t), memberPort: members(t)}
+	r := &rig{T: t, version: v, dir: v.Dir(t), port: supervisor.FreePort(t), health: supervisor.FreePort(t), peers: supervisor.FreePort(t), memberPort: supervisor.Members(t)}
 	r.container = supervisor.Start(t, v, r.dir)
 	r.admin = socket.New(filepath.Join(r.dir, haproxy.AdminSocket))
 	r.start()
@@ -83,40 +82,6 @@ type quiet struct{ *testing.T }
 func (q quiet) Log(args ...any) {
 	defer func() { _ = recover() }() // A line after the end.
 	q.T.Log(args...)
-}
-
-// members answer on every address of the loopback network with the address that was asked.
-func members(t *testing.T) int32 {
-	t.Helper()
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		address, _, _ := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
-		if wait := r.URL.Query().Get("wait"); wait != "" {
-			w.(http.Flusher).Flush()
-			d, _ := time.ParseDuration(wait)
-			pause(r.Context(), d)
-		}
-		if r.URL.Path == "/broken" {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-		_, _ = io.WriteString(w, address)
-	})}
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close() })
-	return int32(l.Addr().(*net.TCPAddr).Port)
-}
-
-func freePort(t testing.TB) int32 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return int32(l.Addr().(*net.TCPAddr).Port)
 }
 
 var web = model.ServiceRef{Namespace: "shop", Name: "web", PortName: "http"}

@@ -5,13 +5,11 @@
 package proxy
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/fairlead/fairlead/test/daemon"
 	"github.com/fairlead/fairlead/test/haproxy"
+	"github.com/fairlead/fairlead/test/operator"
 )
 
 const (
@@ -102,25 +101,15 @@ func (c *Container) Log() string {
 
 // build compiles the program once per process.
 var build = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := operator.Root()
 	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
-	}
-	root := filepath.Dir(strings.TrimSpace(string(out)))
-	dir := filepath.Join(root, "bin")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	// Other processes may run the one that is there.
-	own := filepath.Join(dir, fmt.Sprintf(".fairlead-proxy.%d", os.Getpid()))
-	cmd := exec.Command("go", "build", "-trimpath", "-o", own, "./cmd/fairlead-proxy")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("compile fairlead-proxy: %w\n%s", err, output.String())
+	program := filepath.Join(root, "bin", "fairlead-proxy")
+	own := fmt.Sprintf("%s.%d", program, os.Getpid())
+	if err := operator.BuildPackage(context.Background(), root, own, "./cmd/fairlead-proxy"); err != nil {
+		return "", err
 	}
-	program := filepath.Join(dir, "fairlead-proxy")
 	return program, os.Rename(own, program)
 })
