@@ -8,6 +8,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// The CEL rules of LoadBalancer refuse what contradicts itself. What needs more than the object is compiled into a problem
+// of the status instead: other objects, regular expressions, hostnames of a route that none of its listeners has, and two
+// members at one address. For their author:
+//
+//   - Functions are those of Kubernetes 1.29, the most that a 1.30 API server takes: no isIP and no isCIDR.
+//   - References are checked as sets. To look for each name with exists took several seconds on the largest object.
+//   - A messageExpression joins names only where its loop variable walks a list of the schema: the cost of all else counts
+//     as unbounded, like that of string(number).
+//   - An empty string is "" and not two apostrophes, which gofmt turns into a quotation mark.
+
 // LoadBalancerSpec is what a LoadBalancer asks for.
 //
 // +kubebuilder:validation:XValidation:rule=`self.listeners.all(a, self.listeners.exists_one(b, b.port == a.port))`,message=`two listeners have the same port`,messageExpression=`self.listeners.map(a, self.listeners.exists(b, b.name != a.name && b.port == a.port), self.listeners.map(b, b.name != a.name && b.port == a.port, 'listeners ' + a.name + ' and ' + b.name + ' have the same port')[0])[0]`
