@@ -64,7 +64,8 @@ func newBuilder(cfg *model.Config, secrets Secrets, options Options) *builder {
 	}}
 }
 
-func start(t *testing.T, v haproxy.Version, cfg *model.Config, with rigOptions) *rig {
+// prepare writes the files, and has HAProxy check them.
+func prepare(t *testing.T, v haproxy.Version, cfg *model.Config, with rigOptions) *rig {
 	t.Helper()
 	r := &rig{t: t, version: v, dir: v.Dir(t)}
 	ports := freePorts(t, 4)
@@ -74,7 +75,7 @@ func start(t *testing.T, v haproxy.Version, cfg *model.Config, with rigOptions) 
 	r.structure = b.structure
 	var w config.Writer
 	w.Section("global", "")
-	w.Line("stats socket " + r.dir + "/admin.sock mode 600 level admin")
+	w.Line("stats socket " + r.dir + "/admin.sock mode 600 level admin expose-fd listeners")
 	w.Line("log stdout format raw local0")
 	w.Line("localpeer self")
 	w.Section("defaults", "")
@@ -106,6 +107,13 @@ func start(t *testing.T, v haproxy.Version, cfg *model.Config, with rigOptions) 
 		text, _ := os.ReadFile(r.config)
 		t.Fatalf("haproxy -c: %s\n%s", out, text)
 	}
+	return r
+}
+
+// start prepares and runs it.
+func start(t *testing.T, v haproxy.Version, cfg *model.Config, with rigOptions) *rig {
+	t.Helper()
+	r := prepare(t, v, cfg, with)
 	r.process = v.Start(t, r.config)
 	r.admin = socket.New(filepath.Join(r.dir, "admin.sock"))
 	return r

@@ -88,14 +88,19 @@ func groupCookie(w *config.Writer, t *target, g *group) {
 		// The time begins again with each answer.
 		value += "; Max-Age=" + seconds(p.Timeout)
 	} else {
-		unless = " unless { var(txn.sticky) -m str " + g.cookieValue() + " }"
+		unless = "unless { var(txn.sticky) -m str " + g.cookieValue() + " }"
 	}
-	w.Line("http-response add-header Set-Cookie", config.Format(value), config.Raw(unless))
-	w.Line("http-response add-header Cache-Control private" + unless)
+	args := []config.Arg{config.Format(value)}
+	if unless != "" {
+		args = append(args, config.Raw(unless))
+	}
+	w.Line("http-response add-header Set-Cookie", args...)
+	w.Line("http-response add-header Cache-Control private", args[1:]...)
 }
 
 // tables writes the table in which clients without cookies keep their group: the number of the group by the client. Like
-// all tables it is shared with the replicas, and with the next process after a reload.
+// all tables it is shared with the replicas, and with the next process after a reload (not by HAProxy 2.6.12, which
+// forgets what no other replica knows).
 func (b *builder) tables(w *config.Writer, t *target) {
 	_, kind := t.key()
 	if kind == "" || len(t.groups) == 1 {

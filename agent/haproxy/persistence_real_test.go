@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fairlead/fairlead/agent/haproxy/socket"
@@ -184,5 +185,87 @@ func TestPersistenceOfStreams(t *testing.T) {
 			t.Errorf("6 clients came to more than a member each: %v", got)
 		}
 		near(t, r.tally(800, "web", "/", 1), map[string]float64{"127": 1}, 0)
+	})
+}
+
+// TestCookieOfServerAtRunTime: who comes to a server that was added at run time comes back to it, and still after a
+// restart that reads it from the file.
+func TestCookieOfServerAtRunTime(t *testing.T) {
+	haproxy.Each(t, func(t *testing.T, v haproxy.Version) {
+		port := members(t)
+		p := persistent(pool("web", service("a", 1)), model.Persistence{Type: model.PersistCookie, Name: "SRV"})
+		all := serving(1, 3, port)
+		whole := Endpoints{*serviceRef("a"): all}
+		r := start(t, v, config1(p), rigOptions{endpoints: Endpoints{*serviceRef("a"): all[:1]}})
+		if !r.structure.Backends[0].DynamicCookie {
+			t.Fatal("the backend does not say that its servers need cookies")
+		}
+		for _, server := range r.structure.Servers(whole)["pool.web"][1:] {
+			r.do(socket.AddServer("pool.web", server.Name, net.JoinHostPort(server.Address, fmt.Sprint(port)), append(server.Params, "weight", fmt.Sprint(server.Weight))...),
+				socket.SetState("pool.web", server.Name, socket.Ready))
+		}
+		r.do(socket.EnableDynamicCookie("pool.web"))
+		fresh := start(t, v, config1(p), rigOptions{endpoints: whole})
+		seen := map[string]bool{}
+		for range 12 {
+			first := r.request("web", "/")
+			seen[first.body] = true
+			for _, one := range []*rig{r, fresh} {
+				for range 4 {
+					if again := one.request("web", "/", "Cookie", first.cookies()); again.body != first.body {
+						t.Errorf("from %s to %s with %q", first.body, again.body, first.cookies())
+					}
+				}
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("members %v got requests, want 3", seen)
+		}
+	})
+}
+
+// TestTablesOutliveReload: what ties clients by their address is taught to the next process. Debian's HAProxy 2.6.12 does
+// not do that: its old process never connects to the new one, whatever the config says.
+func TestTablesOutliveReload(t *testing.T) {
+	haproxy.Each(t, func(t *testing.T, v haproxy.Version) {
+		if v.Name == "2.6" {
+			t.Skip("HAProxy 2.6.12 forgets its tables at a reload")
+		}
+		port := members(t)
+		how := model.Persistence{Type: model.PersistSource, Timeout: model.Duration(3600e9)}
+		endpoints := Endpoints{*serviceRef("a"): serving(1, 5, port), *serviceRef("b"): serving(2, 5, port)}
+		r := start(t, v, config1(persistent(pool("web", service("a", 50), service("b", 50)), how)), rigOptions{endpoints: endpoints})
+		const clients = 30
+		first := map[int]string{}
+		for client := range clients {
+			first[client] = r.from(fmt.Sprintf("198.51.100.%d", client+1), "web", "/").body
+		}
+		before, err := r.admin.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.process.Signal(syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		entries := func() error {
+			table, err := r.admin.Table(t.Context(), "groups.web")
+			if err == nil && len(table.Entries) < clients {
+				err = fmt.Errorf("the table has %d entries", len(table.Entries))
+			}
+			return err
+		}
+		eventually(t, func() error {
+			info, err := r.admin.Info(t.Context())
+			if err == nil && info.PID == before.PID {
+				err = fmt.Errorf("the old worker answers")
+			}
+			return err
+		})
+		eventually(t, entries)
+		for client := range clients {
+			if got := r.from(fmt.Sprintf("198.51.100.%d", client+1), "web", "/").body; got != first[client] {
+				t.Errorf("client %d was at %s, and came to %s after a reload", client, first[client], got)
+			}
+		}
 	})
 }

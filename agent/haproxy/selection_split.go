@@ -61,19 +61,30 @@ func splitBounds(shares []share) []int64 {
 		}
 	}
 	bounds := make([]int64, len(shares)+1)
-	var sum, before int64
-	for i, one := range shares {
-		if one.weight > 0 {
-			sum += one.weight
-			before++
-			// Each has its one slot, and the rest goes by weight.
-			rest := new(big.Int).Mul(big.NewInt(splitSlots-positive), big.NewInt(sum))
-			bounds[i+1] = before + rest.Div(rest, big.NewInt(total)).Int64()
-			continue
-		}
-		bounds[i+1] = bounds[i]
+	if !fillBounds(bounds, shares, total, 0) {
+		// Only if it must be: bounds are less round then, and take more entries.
+		fillBounds(bounds, shares, total, positive)
 	}
 	return bounds
+}
+
+// fillBounds divides the slots but for as many as are spare, which go to the weights above 0, one each. It reports whether
+// all of these have some.
+func fillBounds(bounds []int64, shares []share, total, spare int64) bool {
+	var sum, before int64
+	fits := true
+	for i, one := range shares {
+		bounds[i+1] = bounds[i]
+		if one.weight <= 0 {
+			continue
+		}
+		sum += one.weight
+		before++
+		rest := new(big.Int).Mul(big.NewInt(splitSlots-spare), big.NewInt(sum))
+		bounds[i+1] = min(before, spare) + rest.Div(rest, big.NewInt(total)).Int64()
+		fits = fits && bounds[i+1] > bounds[i]
+	}
+	return fits
 }
 
 // prefixes gives the fewest beginnings of numbers of splitDigits digits that cover from (included) to end (excluded).
