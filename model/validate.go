@@ -44,17 +44,17 @@ func (p Problem) Part() string {
 	return ""
 }
 
-// ListenerFields, RouteFields and PoolFields give the name of each part as it stands in Problem.Field.
+// ListenerFields gives the name of each listener as it stands in Problem.Field.
 func (c *Config) ListenerFields() []string {
 	return fields("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
 }
 
-// RouteFields is like ListenerFields.
+// RouteFields is like ListenerFields, for routes.
 func (c *Config) RouteFields() []string {
 	return fields("routes", len(c.Routes), func(i int) string { return c.Routes[i].Name })
 }
 
-// PoolFields is like ListenerFields.
+// PoolFields is like ListenerFields, for pools.
 func (c *Config) PoolFields() []string {
 	return fields("pools", len(c.Pools), func(i int) string { return c.Pools[i].Name })
 }

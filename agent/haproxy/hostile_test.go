@@ -87,13 +87,13 @@ func split(raw string) ([]string, error) {
 	}
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
-		switch {
-		case c == ' ' || c == '\t':
+		switch c {
+		case ' ', '\t':
 			end()
-		case c == '#':
+		case '#':
 			end()
 			return words, nil
-		case c == '\'':
+		case '\'':
 			begun = true
 			n := strings.IndexByte(raw[i+1:], '\'')
 			if n < 0 {
@@ -101,7 +101,7 @@ func split(raw string) ([]string, error) {
 			}
 			word.WriteString(raw[i+1 : i+1+n])
 			i += n + 1
-		case c == '"':
+		case '"':
 			begun = true
 			n := strings.IndexByte(raw[i+1:], '"')
 			if n < 0 {
@@ -113,7 +113,7 @@ func split(raw string) ([]string, error) {
 			}
 			word.WriteString(raw[i+1 : i+1+n])
 			i += n + 1
-		case c == '\\':
+		case '\\':
 			begun = true
 			if i++; i == len(raw) {
 				return nil, fmt.Errorf("a line goes on with the next")

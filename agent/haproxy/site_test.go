@@ -110,13 +110,19 @@ func release(v proxy.Version) haproxy.Version {
 func freePorts(t testing.TB, n int) []int32 {
 	t.Helper()
 	var out []int32
+	var held []net.Listener
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }()
+		held = append(held, l)
 		out = append(out, int32(l.Addr().(*net.TCPAddr).Port)) //nolint:gosec // a port
+	}
+	for _, l := range held {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return out
 }
@@ -231,12 +237,18 @@ func (s *site) raw(listener, text string) string {
 // member serves HTTP and tells what it sees.
 func member(t *testing.T, name string) model.Member {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Member", name)
 		w.Header().Set("Access-Control-Allow-Origin", "https://member.example.com")
 		w.Header().Set("Server", "member")
 		_ = json.NewEncoder(w).Encode(seen{name, req.Method, req.RequestURI, req.Host, req.Proto, req.Header})
 	}))
+}
+
+// serve makes a member of a handler.
+func serve(t *testing.T, handler http.Handler) model.Member {
+	t.Helper()
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	address := server.Listener.Addr().(*net.TCPAddr)
 	return model.Member{Weight: 1, Address: &model.Address{Host: "127.0.0.1", Port: int32(address.Port)}} //nolint:gosec // a port
