@@ -26,7 +26,7 @@ import (
 
 var (
 	definitionResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	grantResource      = gatewayv1beta1.SchemeGroupVersion.WithResource("referencegrants")
+	grantResource      = schema.GroupVersionResource{Group: gatewayv1beta1.GroupName, Version: "v1beta1", Resource: "referencegrants"}
 )
 
 // probeInterval is how often it is asked whether the API server serves a definition that is there.

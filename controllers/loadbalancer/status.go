@@ -160,7 +160,7 @@ func (j *judge) serving() conditions.Verdict {
 		return conditions.No(v1alpha1.ReasonNoAddress, "Service %s has no address: nothing in the cluster has given it one", j.service.Name)
 	case j.refusals.Count > 0:
 		return conditions.No(v1alpha1.ReasonRefusedByReplica, "%d of %d replicas do not put the spec in force: %s", j.refusals.Count, want, j.refusals.First)
-	case j.replicas.Ready < want || !j.rolledOut():
+	case want < 1 || j.replicas.Ready < want || !j.rolledOut():
 		return conditions.No(v1alpha1.ReasonUnavailable, "%d of %d replicas are ready", j.replicas.Ready, want)
 	case j.replicas.Current < want || int(j.replicas.Current) < len(j.reports):
 		return conditions.No(v1alpha1.ReasonOutdatedReplicas, "%d of %d replicas serve the newest spec", j.replicas.Current, max(int(want), len(j.reports)))

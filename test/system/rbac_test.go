@@ -49,6 +49,8 @@ func TestPermissionsAreExactlyWhatIsUsed(t *testing.T) {
 	if client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
+	// It reads which image it runs from its own pod. There is no node, but the Deployment has made pods.
+	t.Setenv("POD_NAME", ownPod(t))
 	process, err := operator.Start(suite.binary, kubeconfig(t, token.Status.Token), filepath.Join(suite.dir, "rbac.log"),
 		"--leader-elect", "--namespace="+operatorNamespace, "--metrics-secure=true")
 	if err != nil {
@@ -61,6 +63,7 @@ func TestPermissionsAreExactlyWhatIsUsed(t *testing.T) {
 	}()
 	user := "system:serviceaccount:" + operatorNamespace + ":" + account
 	doEverything(t, user)
+	doEverythingForLoadBalancers(t, user)
 	scrapeSecurely(t, process)
 
 	allowed := permissionsOf(t, account)
@@ -139,28 +142,28 @@ func doEverything(t *testing.T, user string) {
 	})
 }
 
-// replaceInARace deletes and makes objects of the operator's names until it has met one between its own look and its
-// own creation, and read it.
 func replaceInARace(t *testing.T, user string) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: "rbac-a", Name: "fairlead", Annotations: map[string]string{v1alpha1.AnnotationAdopt: "true"}}
-	for _, object := range []client.Object{&corev1.LimitRange{ObjectMeta: meta}, &corev1.ResourceQuota{ObjectMeta: meta}} {
-		read := permission{"get", "", "limitranges"}
-		if _, ok := object.(*corev1.ResourceQuota); ok {
-			read.resource = "resourcequotas"
-		}
-		eventually(t, "the operator reads what took its name", func(ctx context.Context) (bool, error) {
-			for range 10 {
-				gone := client.IgnoreNotFound(suite.client.Delete(ctx, object.DeepCopyObject().(client.Object)))
-				made := client.IgnoreAlreadyExists(suite.client.Create(ctx, object.DeepCopyObject().(client.Object)))
-				if err := errors.Join(gone, made); err != nil {
-					return false, err
-				}
+	race(t, user, &corev1.LimitRange{ObjectMeta: meta}, permission{"get", "", "limitranges"})
+	race(t, user, &corev1.ResourceQuota{ObjectMeta: meta}, permission{"get", "", "resourcequotas"})
+}
+
+// race deletes and makes an object of the operator's name until it has met one between its own look and its own
+// creation, and read it.
+func race(t *testing.T, user string, object client.Object, read permission) {
+	t.Helper()
+	eventually(t, "the operator reads what took its name", func(ctx context.Context) (bool, error) {
+		for range 10 {
+			gone := client.IgnoreNotFound(suite.client.Delete(ctx, object.DeepCopyObject().(client.Object)))
+			made := client.IgnoreAlreadyExists(suite.client.Create(ctx, object.DeepCopyObject().(client.Object)))
+			if err := errors.Join(gone, made); err != nil {
+				return false, err
 			}
-			used, _ := audited(t, user)
-			return used[read], nil
-		})
-	}
+		}
+		used, _ := audited(t, user)
+		return used[read], nil
+	})
 }
 
 // scrapeSecurely reads the metrics as Prometheus does, which makes the operator ask the API server who it is.
@@ -221,10 +224,23 @@ func add(t *testing.T, out map[permission]bool, rules []rbacv1.PolicyRule) {
 					if group == "*" || resource == "*" || verb == "*" {
 						t.Errorf("wildcard in a rule: %+v", rule)
 					}
+					if verb == "bind" {
+						// It is no request of its own: without it the RoleBindings would be refused.
+						onlyNamed(t, rule)
+						continue
+					}
 					out[permission{verb, group, resource}] = true
 				}
 			}
 		}
+	}
+}
+
+// onlyNamed requires that a rule says which objects it is for.
+func onlyNamed(t *testing.T, rule rbacv1.PolicyRule) {
+	t.Helper()
+	if len(rule.ResourceNames) != 3 || len(rule.Verbs) != 1 {
+		t.Errorf("the rule to bind roles is too wide: %+v", rule)
 	}
 }
 

@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
@@ -72,7 +73,7 @@ func check(t *testing.T, in Input) {
 	if _, err := out.Encode(); err != nil {
 		t.Fatal(err)
 	}
-	if after, _ := json.Marshal(in.Spec); string(after) != string(before) {
+	if after, _ := json.Marshal(in.Spec); !bytes.Equal(after, before) {
 		t.Fatalf("the spec was changed from %s to %s", before, after)
 	}
 	again := Compile(in)
