@@ -61,7 +61,7 @@ func (d *Driver) inForce(p *plan) {
 
 // later has an input planned again after a while, unless there is a newer one by then.
 func (d *Driver) later(input *Input) {
-	d.replan = min(max(2*d.replan, replanMin), replanMax)
+	d.replan = min(max(2*d.replan, replanFirst), replanMost)
 	wait := d.replan
 	go func() {
 		if pause(d.ctx, wait) {

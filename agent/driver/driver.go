@@ -32,8 +32,8 @@ const (
 	alivePoll = 20 * time.Millisecond
 	// startTimeout is how long HAProxy may take to start or reload.
 	startTimeout = 60 * time.Second
-	// replanMin and replanMax bound the pause before something that failed is tried again.
-	replanMin, replanMax = 200 * time.Millisecond, 30 * time.Second
+	// replanFirst and replanMost bound the pause before something that failed is tried again.
+	replanFirst, replanMost = 200 * time.Millisecond, 30 * time.Second
 )
 
 // Options are what stays for the life of a driver.

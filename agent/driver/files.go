@@ -46,10 +46,10 @@ func newFiles(dir string, log logr.Logger) *files {
 }
 
 // save has the image written soon; only the last one that was asked for counts.
-func (f *files) save(make func() image) {
+func (f *files) save(content func() image) {
 	f.pendingMu.Lock()
 	defer f.pendingMu.Unlock()
-	f.pending = make
+	f.pending = content
 	signal(f.work)
 }
 
@@ -57,9 +57,9 @@ func (f *files) save(make func() image) {
 func (f *files) take() func() image {
 	f.pendingMu.Lock()
 	defer f.pendingMu.Unlock()
-	make := f.pending
+	content := f.pending
 	f.pending = nil
-	return make
+	return content
 }
 
 // saver writes what save asks for until ctx ends; what is left then is written, too.
@@ -79,11 +79,11 @@ func (f *files) saver(ctx context.Context) {
 func (f *files) saveNow() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	make := f.take()
-	if make == nil {
+	content := f.take()
+	if content == nil {
 		return
 	}
-	if err := f.write(make(), nil); err != nil {
+	if err := f.write(content(), nil); err != nil {
 		f.log.Error(err, "Cannot save what is in force; the next change tries again")
 	}
 }

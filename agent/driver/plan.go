@@ -50,7 +50,7 @@ func (d *Driver) planner(ctx context.Context) {
 	if err != nil {
 		d.log.Error(err, "Cannot read the Secrets that the last run used")
 	}
-	wait := replanMin
+	wait := replanFirst
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,10 +68,10 @@ func (d *Driver) planner(ctx context.Context) {
 			if !pause(ctx, wait) {
 				return
 			}
-			wait = min(2*wait, replanMax)
+			wait = min(2*wait, replanMost)
 			continue
 		}
-		wait = replanMin
+		wait = replanFirst
 		select {
 		case <-ctx.Done():
 			return
@@ -201,11 +201,11 @@ func problems(p *plan, byHAProxy []haproxy.Refusal) []haproxy.Refusal {
 // reason to take a server away and add it again, with all that it serves.
 func shapeOf(s *haproxy.Structure, cfg *model.Config) string {
 	hash := sha256.New()
-	fmt.Fprintln(hash, s.Hash())
+	_, _ = fmt.Fprintln(hash, s.Hash())
 	servers := s.Servers(probes(cfg))
 	for _, backend := range sortedKeys(servers) {
 		for _, server := range servers[backend] {
-			fmt.Fprintf(hash, "%q %q %q\n", backend, server.Name, server.Params)
+			_, _ = fmt.Fprintf(hash, "%q %q %q\n", backend, server.Name, server.Params)
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil))

@@ -78,7 +78,8 @@ func (p *proxy) ask(ctx context.Context, method, path string, question, answer a
 
 func (p *proxy) status(ctx context.Context) (proxyStatus, error) {
 	var s proxyStatus
-	return s, p.ask(ctx, http.MethodGet, "/status", nil, &s)
+	err := p.ask(ctx, http.MethodGet, "/status", nil, &s)
+	return s, err
 }
 
 // await returns when the supervisor answers.

@@ -110,7 +110,8 @@ func (p *program) status() (status, error) {
 		return st, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return st, json.NewDecoder(resp.Body).Decode(&st)
+	err = json.NewDecoder(resp.Body).Decode(&st)
+	return st, err
 }
 
 func (p *program) waits() {

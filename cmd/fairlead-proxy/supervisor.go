@@ -56,11 +56,11 @@ func (s *supervisor) run(ctx context.Context) (int, error) {
 		return 1, err
 	}
 	s.update(func(st *status) { st.Version = version })
-	close, err := s.serve()
+	stop, err := s.serve()
 	if err != nil {
 		return 1, err
 	}
-	defer close()
+	defer stop()
 	slog.Info("Waiting for a configuration", "version", version)
 	if err := s.awaitConfig(ctx); err != nil {
 		slog.Info("Stopped without HAProxy")
