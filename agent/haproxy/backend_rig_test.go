@@ -150,13 +150,17 @@ func (r *rig) write(endpoints Endpoints) {
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
 	var out []string
+	var held []net.Listener
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }()
+		held = append(held, l)
 		out = append(out, l.Addr().String())
+	}
+	for _, l := range held {
+		_ = l.Close()
 	}
 	return out
 }

@@ -156,7 +156,7 @@ func (b *builder) selection(w *config.Writer, listener *model.Listener) {
 		c.inTurn()
 		c.remember()
 	}
-	c.line("set-var-fmt(txn.backend) pool.%[var(txn.pool)]", found("txn.pool")+" "+missing("txn.backend"))
+	c.line("set-var-fmt(txn.backend) pool.%[var(txn.pool)]", found("txn.pool")+" "+undecided())
 	w.Line("use_backend %[var(txn.backend)] if " + found("txn.backend"))
 }
 
@@ -170,11 +170,11 @@ func (c *chooser) text(variable, how, name string) string {
 
 // Conditions.
 func found(variable string) string     { return "{ var(" + variable + ") -m found }" }
-func missing(variable string) string   { return "!" + found(variable) }
+func undecided() string                { return "!" + found("txn.backend") }
 func is(variable, value string) string { return "{ var(" + variable + ") -m str " + value + " }" }
 
 // open is true while a target of several groups has no backend.
-func open() string { return found("txn.kind") + " " + missing("txn.backend") }
+func open() string { return found("txn.kind") + " " + undecided() }
 
 // priorities takes more levels while there are fewer servers than the pool wants in use.
 func (c *chooser) priorities() {
@@ -243,10 +243,10 @@ func (c *chooser) draw() {
 		}
 	}
 	for round := range draws {
-		c.line("set-var(txn.slot) "+splitDraw(), is("txn.kind", kindRandom)+" "+missing("txn.backend"))
+		c.line("set-var(txn.slot) "+splitDraw(), is("txn.kind", kindRandom)+" "+undecided())
 		for _, kind := range kinds {
 			if sample := kindSample(kind); sample != "" {
-				c.line("set-var(txn.slot) "+splitHash(sample, round+1), is("txn.kind", kind)+" "+missing("txn.backend"))
+				c.line("set-var(txn.slot) "+splitHash(sample, round+1), is("txn.kind", kind)+" "+undecided())
 			}
 		}
 		c.line("set-var-fmt(txn.slot) %[var(txn.set)]/%[var(txn.slot)]", open())
