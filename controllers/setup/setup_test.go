@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 )
 
@@ -54,5 +57,29 @@ func TestManagerSaysWhatIsWrong(t *testing.T) {
 	_, err := Manager(&rest.Config{Host: "https://127.0.0.1:1"}, Options{QPS: -1, MetricsAddress: "0", ProbeAddress: "0", Workers: 1, LeaderElect: true})
 	if err == nil || !strings.Contains(err.Error(), "build the manager") {
 		t.Errorf("without a namespace for the lease Manager says %v", err)
+	}
+}
+
+func TestAgentImage(t *testing.T) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "own"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar", Image: "x:1"}, {Name: "manager", Image: "fairlead:7"}}},
+	}
+	bare := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ops", Name: "bare"}}
+	reader := fake.NewClientBuilder().WithObjects(pod, bare).Build()
+	for name, test := range map[string]struct {
+		options     Options
+		want, fails string
+	}{
+		"set":              {Options{Namespace: "ops", PodName: "own", AgentImage: "other:1"}, "other:1", ""},
+		"of its own pod":   {Options{Namespace: "ops", PodName: "own"}, "fairlead:7", ""},
+		"in no pod":        {Options{Namespace: "ops"}, "", ""},
+		"no such pod":      {Options{Namespace: "ops", PodName: "gone"}, "", "get the operator's own pod"},
+		"another operator": {Options{Namespace: "ops", PodName: "bare"}, "", "pod bare has no container manager: set --agent-image"},
+	} {
+		got, err := agentImage(reader, test.options)
+		if got != test.want || (err != nil) != (test.fails != "") || err != nil && !strings.HasPrefix(err.Error(), test.fails) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }

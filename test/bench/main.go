@@ -48,8 +48,8 @@ type Figure struct {
 
 // sizes are how large the measurement is.
 type sizes struct {
-	namespaces, large, edits, editors, rounds, workers int
-	rest                                               time.Duration
+	namespaces, large, edits, editors, rounds, workers, balancers int
+	rest                                                          time.Duration
 	// profile is the file for a CPU profile of the operator while it covers; empty for none.
 	profile string
 }
@@ -58,12 +58,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var s sizes
-	flag.IntVar(&s.namespaces, "namespaces", 1000, "namespaces of the cover, repair and rest measurements")
+	flag.IntVar(&s.namespaces, "namespaces", 1000, "namespaces of the cover, repair and rest measurements; 0 leaves cover and repair out")
 	flag.IntVar(&s.large, "large", 5000, "namespaces of the memory and start-up measurements; 0 leaves them out")
 	flag.IntVar(&s.edits, "edits", 500, "foreign edits and deletions to repair; 0 leaves them out")
 	flag.IntVar(&s.editors, "editors", 4, "edits under way at the same time")
 	flag.IntVar(&s.rounds, "rounds", 3, "times that the bare client and the operator cover all namespaces, in turns")
 	flag.IntVar(&s.workers, "workers", 16, "parallel writes, of the bare client and of the operator")
+	flag.IntVar(&s.balancers, "loadbalancers", 500, "load balancers of their own measurements; 0 leaves them out")
 	flag.DurationVar(&s.rest, "rest", time.Minute, "how long to count writes at rest; 0 leaves it out")
 	flag.StringVar(&s.profile, "profile", "", "file for a CPU profile of the operator while it covers")
 	flag.Usage = func() {
@@ -106,7 +107,7 @@ func run(ctx context.Context, s sizes, out io.Writer) (err error) {
 		wanted bool
 		do     func(context.Context) error
 	}{
-		{s.large > 0, b.memoryEmpty}, {true, b.cover}, {s.edits > 0, b.repair}, {s.rest > 0, b.rest},
+		{s.large > 0, b.memoryEmpty}, {s.balancers > 0, b.loadBalancers}, {s.namespaces > 0, b.cover}, {s.edits > 0 && s.namespaces > 0, b.repair}, {s.rest > 0, b.rest},
 		{s.large > 0, b.memoryCovered}, {s.large > 0, b.memoryLarge}, {s.large > 0, b.startUp},
 	} {
 		if !step.wanted {
@@ -174,7 +175,7 @@ func (b *bench) tearDown() error {
 func (b *bench) startOperator(ctx context.Context) error {
 	var err error
 	b.process, err = operator.Start(b.binary, b.plane.Kubeconfig(), filepath.Join(b.dir, "operator.log"),
-		fmt.Sprintf("--workers=%d", b.workers), "--pprof-bind-address="+b.profileAddress)
+		fmt.Sprintf("--workers=%d", b.workers), "--agent-image=example.com/fairlead:1", "--pprof-bind-address="+b.profileAddress)
 	if err != nil {
 		return err
 	}
