@@ -44,7 +44,7 @@ Flags:
 const suffix = "-lb"
 
 // softMemory is where the garbage collector begins to work harder.
-const softMemory = 96 << 20
+const softMemory = 32 << 20
 
 // options are the command line and the pod.
 type options struct {
