@@ -39,7 +39,7 @@ type WeightedPool struct {
 	// +default=1
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
-	Weight int32 `json:"weight"`
+	Weight *int32 `json:"weight,omitempty"`
 }
 
 // Redirect sends the client elsewhere. What is not set stays as in the request.

@@ -164,7 +164,7 @@ type Member struct {
 	// +default=1
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
-	Weight int32 `json:"weight"`
+	Weight *int32 `json:"weight,omitempty"`
 
 	// priority groups members: the highest serve, those below are spare.
 	// +optional

@@ -373,7 +373,7 @@ type Retries struct {
 	// +default=["ConnectFailure"]
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
-	On []RetryOn `json:"retryOn,omitempty"`
+	RetryOn []RetryOn `json:"retryOn,omitempty"`
 }
 
 // RetryOn is a failure that a request may be repeated after.

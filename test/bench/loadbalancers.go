@@ -42,7 +42,7 @@ func balancer(i int) *v1alpha1.LoadBalancer {
 			Service:   v1alpha1.ServiceTemplate{Type: corev1.ServiceTypeClusterIP},
 			Pod:       v1alpha1.PodTemplate{Image: balancerImage},
 			Listeners: []v1alpha1.Listener{{Name: "http", Port: balancerPort, Protocol: v1alpha1.ProtocolHTTP}},
-			Pools:     []v1alpha1.Pool{{Name: "web", Members: []v1alpha1.Member{{Address: &v1alpha1.MemberAddress{Host: "10.0.0.1", Port: 80}, Weight: 1}}}},
+			Pools:     []v1alpha1.Pool{{Name: "web", Members: []v1alpha1.Member{{Address: &v1alpha1.MemberAddress{Host: "10.0.0.1", Port: 80}}}}},
 			Routes:    []v1alpha1.Route{{Name: "all", Action: v1alpha1.Action{Pool: "web"}}},
 		},
 	}

@@ -60,7 +60,7 @@ func complete(spec *v1alpha1.LoadBalancerSpec) {
 	}
 	if !slices.ContainsFunc(spec.Pools, func(p v1alpha1.Pool) bool { return p.Name == "web" }) {
 		spec.Pools = append(spec.Pools, v1alpha1.Pool{
-			Name: "web", Members: []v1alpha1.Member{{Service: &v1alpha1.ServiceReference{Name: "web"}, Weight: 1}},
+			Name: "web", Members: []v1alpha1.Member{{Service: &v1alpha1.ServiceReference{Name: "web"}}},
 		})
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/model"
 )
@@ -22,7 +24,7 @@ func (c *compiler) action(field string, r *v1alpha1.Route, out *model.Route) mod
 	a := &r.Action
 	switch {
 	case a.Pool != "":
-		return c.toPools(field, []v1alpha1.WeightedPool{{Pool: a.Pool, Weight: 1}}, out.Listeners, func(int) string { return field + ".pool" })
+		return c.toPools(field, []v1alpha1.WeightedPool{{Pool: a.Pool}}, out.Listeners, func(int) string { return field + ".pool" })
 	case len(a.Pools) > 0:
 		return c.toPools(field, a.Pools, out.Listeners, func(i int) string { return fmt.Sprintf("%s.pools[%s].pool", field, a.Pools[i].Pool) })
 	case a.Redirect != nil:
@@ -49,7 +51,7 @@ func (c *compiler) toPools(field string, pools []v1alpha1.WeightedPool, listener
 			c.problem(at(i), v1alpha1.ProblemNotFound, "there is no pool %s; %s", p.Pool, effect)
 			continue
 		}
-		out.Pools = append(out.Pools, model.WeightedPool{Pool: string(p.Pool), Weight: p.Weight})
+		out.Pools = append(out.Pools, model.WeightedPool{Pool: string(p.Pool), Weight: ptr.Deref(p.Weight, 1)})
 	}
 	if len(out.Pools) > 0 {
 		return out

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/model"
 )
@@ -90,7 +92,7 @@ func (c *compiler) pool(p *v1alpha1.Pool) model.Pool {
 }
 
 func (c *compiler) member(field string, m *v1alpha1.Member) (model.Member, bool) {
-	out := model.Member{Weight: m.Weight, Priority: m.Priority, Drain: m.Drain}
+	out := model.Member{Weight: ptr.Deref(m.Weight, 1), Priority: m.Priority, Drain: m.Drain}
 	switch {
 	case m.Service != nil && m.Address != nil || m.Service == nil && m.Address == nil:
 		c.problem(field, v1alpha1.ProblemInvalid, "a member has exactly one of service and address; %s", memberLeftOut)

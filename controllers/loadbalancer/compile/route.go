@@ -100,7 +100,7 @@ func (c *compiler) extras(field string, r *v1alpha1.Route, out *model.Route) {
 	}
 	if r.Retries != nil {
 		out.Retries = &model.Retries{Attempts: r.Retries.Attempts}
-		for _, on := range r.Retries.On {
+		for _, on := range r.Retries.RetryOn {
 			out.Retries.On = append(out.Retries.On, model.RetryOn(on))
 		}
 		if len(out.Retries.On) == 0 {

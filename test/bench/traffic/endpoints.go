@@ -229,7 +229,7 @@ func pool(name, service string) v1alpha1.Pool {
 	port := v1alpha1.Port{Type: 1, StrVal: "http"}
 	return v1alpha1.Pool{
 		Name:    v1alpha1.Name(name),
-		Members: []v1alpha1.Member{{Weight: 1, Service: &v1alpha1.ServiceReference{Name: service, Port: &port}}},
+		Members: []v1alpha1.Member{{Service: &v1alpha1.ServiceReference{Name: service, Port: &port}}},
 	}
 }
 
