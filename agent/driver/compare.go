@@ -5,6 +5,7 @@ package driver
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,7 @@ func (d *Driver) compare(s *snapshot) {
 		if d.ctx.Err() == nil {
 			d.log.Info("Cannot see HAProxy's live state", "error", s.err.Error())
 		}
+		d.rebuild(s.err)
 		return
 	}
 	foreign := !d.unsure
@@ -55,6 +57,19 @@ func (d *Driver) compare(s *snapshot) {
 	}
 	for _, difference := range append(servers, contents...) {
 		d.repaired(difference.Repair)
+	}
+}
+
+// rebuild reloads a HAProxy that runs with another configuration than its files have: what it does not know, no command
+// brings about.
+func (d *Driver) rebuild(why error) {
+	if !errors.Is(why, socket.ErrNotFound) || time.Since(d.rebuilt) < replanMost {
+		return
+	}
+	d.rebuilt = time.Now()
+	d.files.forget()
+	if err := d.reload(d.force); err != nil {
+		d.log.Error(err, "Cannot reload a HAProxy that has another configuration")
 	}
 }
 

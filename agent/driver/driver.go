@@ -78,6 +78,7 @@ type Driver struct {
 	// doubted is the sequence before which a look is of no use.
 	doubted   uint64
 	retried   time.Time
+	rebuilt   time.Time
 	touched   map[string]uint64
 	observing bool
 	unsure    bool

@@ -88,6 +88,13 @@ func (f *files) saveNow() {
 	}
 }
 
+// forget has all files written again, whatever somebody else made of them.
+func (f *files) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.written)
+}
+
 // replace writes an image at once, in place of all that is still to be saved. undo brings back what was there.
 func (f *files) replace(content image) (undo func() error, err error) {
 	f.mu.Lock()

@@ -436,6 +436,34 @@ func TestHAProxyRestarts(t *testing.T) {
 	})
 }
 
+// TestForeignConfiguration has HAProxy run with another configuration than its own, which no command can undo.
+func TestForeignConfiguration(t *testing.T) {
+	real.Each(t, func(t *testing.T, v real.Version) {
+		r := newRig(t, v)
+		r.endpoints(1)
+		r.settle(r.config(), nil)
+		r.serving(1)
+		path := filepath.Join(r.dir, configFile)
+		foreign := "global\n  stats socket " + r.dir + "/admin.sock mode 600 level admin expose-fd listeners\n" +
+			"defaults\n  mode http\n  timeout client 5s\nfrontend f\n  bind unix@" + r.dir + "/f.sock\n"
+		if err := os.WriteFile(path, []byte(foreign), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// 2.6 opens the master's socket when the worker serves already.
+		r.eventually("it is reloaded by somebody else", func() error {
+			_, err := socket.NewMaster(filepath.Join(r.dir, "master.sock")).Reload(t.Context())
+			return err
+		})
+		r.serving(1)
+		r.eventually("it is reloaded", func() error {
+			if r.reloads() == 0 {
+				return errMore
+			}
+			return nil
+		})
+	})
+}
+
 // TestAgentRestarts leaves HAProxy as it is until there is a model, and needs no reload if it is the same.
 func TestAgentRestarts(t *testing.T) {
 	real.Each(t, func(t *testing.T, v real.Version) {
