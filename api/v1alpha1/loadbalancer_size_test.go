@@ -6,6 +6,7 @@ package v1alpha1_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,9 @@ func TestLargestLoadBalancer(t *testing.T) {
 		"streams": largest(map[string]any{"protocol": "TLS"}, map[string]any{"monitor": map[string]any{"type": "TLS"}, "passive": map[string]any{"observe": "Connections"}}, map[string]any{"denyCIDRs": []any{"10.0.0.0/8"}}),
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "streams" {
+				s.dropMembers()
+			}
 			start := time.Now()
 			if err := s.createLoadBalancer(t.Context()); err != nil {
 				t.Errorf("%.2000v", err)
@@ -77,37 +81,35 @@ func TestLargestLoadBalancer(t *testing.T) {
 	}
 }
 
-// TestWrongLargestLoadBalancer shows that the one mistake in a spec of the greatest size is found, and named.
+// TestWrongLargestLoadBalancer shows that single mistakes in a spec of the greatest size are found, and named.
 func TestWrongLargestLoadBalancer(t *testing.T) {
-	for name, tc := range map[string]struct {
-		spoil func(s spec)
-		want  string
-	}{
-		"a route's listener": {func(s spec) { last(s, "routes")["listeners"] = []any{named(0), "nope"} }, `spec: route ` + named(255) + ` names listener nope, which listeners does not have`},
-		"a route's pool":     {func(s spec) { last(s, "routes")["action"] = map[string]any{"pool": "nope"} }, `spec: route ` + named(255) + ` names pool nope, which pools does not have`},
-		"a weighted pool": {
-			func(s spec) {
-				last(s, "routes")["action"] = map[string]any{"pools": []any{map[string]any{"pool": named(255)}, map[string]any{"pool": "nope"}}}
-			},
-			`spec: route ` + named(255) + ` names pool nope, which pools does not have`,
-		},
-		"a port":            {func(s spec) { last(s, "listeners")["port"] = 1 }, `spec: listeners ` + named(0) + ` and ` + named(31) + ` have the same port`},
-		"a listener's pool": {func(s spec) { last(s, "listeners")["pool"] = "nope" }, `spec: listener ` + named(31) + ` names pool nope, which pools does not have`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := largest(map[string]any{"protocol": "HTTP"}, nil, nil)
-			for _, pool := range s["pools"].([]any) {
-				delete(pool.(map[string]any), "members")
-			}
-			tc.spoil(s)
-			err := s.createLoadBalancer(t.Context())
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			if got := messages(err); len(got) != 1 || got[0] != tc.want {
-				t.Errorf("refusal\n got %q\nwant %q", got, tc.want)
-			}
-		})
+	s := largest(map[string]any{"protocol": "HTTP"}, nil, nil)
+	s.dropMembers()
+	last(s, "listeners")["port"], last(s, "listeners")["pool"] = 1, "nope"
+	routes := s["routes"].([]any)
+	routes[253].(map[string]any)["listeners"] = []any{named(0), "nope"}
+	routes[254].(map[string]any)["action"] = map[string]any{"pools": []any{map[string]any{"pool": named(255)}, map[string]any{"pool": "nope"}}}
+	routes[255].(map[string]any)["action"] = map[string]any{"pool": "nope"}
+	err := s.createLoadBalancer(t.Context())
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	want := []string{
+		`spec: listener ` + named(31) + ` names pool nope, which pools does not have`,
+		`spec: listeners ` + named(0) + ` and ` + named(31) + ` have the same port`,
+		`spec: route ` + named(253) + ` names listener nope, which listeners does not have`,
+		`spec: route ` + named(254) + ` names pool nope, which pools does not have`,
+		`spec: route ` + named(255) + ` names pool nope, which pools does not have`,
+	}
+	if got := messages(err); !slices.Equal(got, want) {
+		t.Errorf("refusal\n got %q\nwant %q", got, want)
+	}
+}
+
+// dropMembers leaves the members out, where other rules than theirs are tried.
+func (s spec) dropMembers() {
+	for _, pool := range s["pools"].([]any) {
+		delete(pool.(map[string]any), "members")
 	}
 }
 
