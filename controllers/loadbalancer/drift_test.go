@@ -241,3 +241,29 @@ func TestAnnotationsOfTheService(t *testing.T) {
 		return !stays && found.Annotations["example.com/b"] == "2" && found.Annotations["example.com/theirs"] == "3", fmt.Sprint(found.Annotations)
 	})
 }
+
+// TestServiceType: what belongs to one type of Service goes with it, and a change of the type is no drift.
+func TestServiceType(t *testing.T) {
+	t.Parallel()
+	o := running(t)
+	lb := o.balancer(t, "type", func(spec *v1alpha1.LoadBalancerSpec) {
+		spec.Service = v1alpha1.ServiceTemplate{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: "example.com/x"}
+	})
+	o.awaitReady(t, lb, "False/NoAddress")
+	for _, template := range []v1alpha1.ServiceTemplate{
+		{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: "example.com/x", ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyCluster},
+		{Type: corev1.ServiceTypeClusterIP},
+		{Type: corev1.ServiceTypeNodePort},
+		{Type: corev1.ServiceTypeLoadBalancer},
+	} {
+		change(t, o, lb, func(lb *v1alpha1.LoadBalancer) { lb.Spec.Service = template })
+		got := o.await(t, lb, "its Service is a "+string(template.Type), func(lb *v1alpha1.LoadBalancer) bool {
+			front, _ := get(t, o, lb.Namespace, "front-lb", &corev1.Service{})
+			waits := condition(lb, v1alpha1.ConditionReady) == "False/Unavailable" || condition(lb, v1alpha1.ConditionReady) == "False/NoAddress"
+			return waits && front.Spec.Type == template.Type && (template.ExternalTrafficPolicy == "" || front.Spec.ExternalTrafficPolicy == template.ExternalTrafficPolicy)
+		})
+		if len(got.Status.Repairs) > 0 {
+			t.Fatalf("the repairs are %+v", got.Status.Repairs)
+		}
+	}
+}

@@ -317,7 +317,7 @@ func members(refs ...v1alpha1.ServiceReference) func(*v1alpha1.LoadBalancerSpec)
 	return func(spec *v1alpha1.LoadBalancerSpec) {
 		pool := v1alpha1.Pool{Name: "web"}
 		for i := range refs {
-			pool.Members = append(pool.Members, v1alpha1.Member{Service: &refs[i], Weight: 1})
+			pool.Members = append(pool.Members, v1alpha1.Member{Service: &refs[i]})
 		}
 		spec.Pools = []v1alpha1.Pool{pool}
 		spec.Routes = []v1alpha1.Route{{Name: "all", Action: v1alpha1.Action{Pool: "web"}}}

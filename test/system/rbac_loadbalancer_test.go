@@ -133,7 +133,7 @@ func loadBalancer() *v1alpha1.LoadBalancer {
 				Name: "https", Port: 443, Protocol: v1alpha1.ProtocolHTTPS,
 				TLS: &v1alpha1.ListenerTLS{Certificates: []v1alpha1.SecretReference{{SecretName: "tls", Namespace: "rbac-other"}}},
 			}},
-			Pools:  []v1alpha1.Pool{{Name: "web", Members: []v1alpha1.Member{{Service: &v1alpha1.ServiceReference{Name: "web", Namespace: "rbac-other"}, Weight: 1}}}},
+			Pools:  []v1alpha1.Pool{{Name: "web", Members: []v1alpha1.Member{{Service: &v1alpha1.ServiceReference{Name: "web", Namespace: "rbac-other"}}}}},
 			Routes: []v1alpha1.Route{{Name: "all", Action: v1alpha1.Action{Pool: "web"}}},
 		},
 	}
