@@ -161,7 +161,8 @@ type Persistence struct {
 type MemberTLS struct {
 	// CA is a Secret whose key ca.crt holds the authorities in PEM; nil for those of the system.
 	CA *SecretRef `json:"ca,omitempty"`
-	// ServerName is sent as SNI, and what the certificate must be for; empty sends the request's host and checks no name.
+	// ServerName is sent as SNI, and what the certificate must be for. Empty sends none and checks no name; with Insecure it
+	// sends the request's host.
 	ServerName string `json:"serverName,omitempty"`
 	// Insecure accepts every certificate.
 	Insecure bool `json:"insecure,omitempty"`

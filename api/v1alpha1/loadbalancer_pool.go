@@ -392,7 +392,8 @@ type MemberTLS struct {
 	// ca is a Secret whose key ca.crt holds the authorities of members' certificates, in PEM; unset for those of the image.
 	// +optional
 	CA *SecretReference `json:"ca,omitempty"`
-	// serverName is sent to members, and their certificates must be for it. Unset sends the request's host, and checks no name.
+	// serverName is sent to members, and their certificates must be for it. Unset sends none and checks no name, only who
+	// signed; with insecureSkipVerify the request's host is sent.
 	// +optional
 	ServerName PreciseHostname `json:"serverName,omitempty"`
 	// insecureSkipVerify accepts every certificate.

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 )
 
@@ -87,6 +88,14 @@ func featureBackends(t *testing.T, ns string) {
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone, Selector: map[string]string{"app": "blue"},
 			Ports: []corev1.ServicePort{{Port: 8080}},
+		},
+	})
+	// A member by its address.
+	create(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "fixed"},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: "10.100.77.77", Selector: map[string]string{"app": "blue"},
+			Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}},
 		},
 	})
 	for _, d := range all {
