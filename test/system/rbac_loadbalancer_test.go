@@ -172,7 +172,7 @@ func breakAndRace(t *testing.T, user string, read permission, object client.Obje
 			service.Spec.ClusterIP, service.Spec.ClusterIPs = "", nil
 		}
 		for range 10 {
-			if err := suite.client.Delete(ctx, object); client.IgnoreNotFound(err) != nil {
+			if err := client.IgnoreNotFound(suite.client.Delete(ctx, object)); err != nil {
 				return false, err
 			}
 			// The operator may be faster; what it then meets is its own.
