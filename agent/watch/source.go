@@ -5,6 +5,7 @@ package watch
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,9 @@ import (
 
 // syncPoll is the pause between two looks whether a source has all that there is.
 const syncPoll = 5 * time.Millisecond
+
+// forbiddenRetry is the pause before a source that was forbidden is asked for again.
+const forbiddenRetry = 2 * time.Second
 
 // state is how far a source is.
 type state int32
@@ -54,25 +58,63 @@ type source struct {
 
 func (s *source) state() state { return state(s.now.Load()) }
 
-// start keeps a source up to date until ctx ends or it is stopped.
+// start keeps a source up to date until ctx ends or it is stopped. One that is forbidden from the begin is asked for again
+// every few moments: a grant often comes a little later than the model, and an informer's own pauses grow to half a minute.
 func (w *Watcher) start(ctx context.Context, s *source) {
 	ctx, s.stop = context.WithCancel(ctx)
+	w.all.Go(func() {
+		for ctx.Err() == nil {
+			w.attempt(ctx, s)
+		}
+	})
+}
+
+// attempt returns when ctx ends, or a moment after the source was forbidden before it had anything.
+func (w *Watcher) attempt(ctx context.Context, s *source) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var synced atomic.Bool
 	set := func(next state) {
 		if state(s.now.Swap(int32(next))) != next {
-			// Handlers hold no lock of the informer, but this may be called from within settle's own lock.
+			// settle takes a lock that a handler may hold.
 			w.all.Go(w.settled)
 		}
 	}
 	judge := func(err error) {
 		switch {
 		case apierrors.IsForbidden(err):
-			w.opts.Log.Info("May not read", "what", s.what)
+			if s.state() != forbidden {
+				w.opts.Log.Info("May not read", "what", s.what)
+			}
 			set(forbidden)
+			if !synced.Load() {
+				time.AfterFunc(forbiddenRetry, cancel)
+			}
 		case err == nil && synced.Load():
 			set(known)
 		}
 	}
+	controller := s.informer(judge)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		ticker := time.NewTicker(syncPoll)
+		defer ticker.Stop()
+		for !controller.HasSynced() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+		synced.Store(true)
+		set(known)
+	})
+	controller.RunWithContext(ctx)
+	waiting.Wait()
+}
+
+// informer tells judge what came of each question.
+func (s *source) informer(judge func(error)) cache.Controller {
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: &cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -99,20 +141,7 @@ func (w *Watcher) start(ctx context.Context, s *source) {
 			},
 		},
 	})
-	w.all.Go(func() { controller.RunWithContext(ctx) })
-	w.all.Go(func() {
-		ticker := time.NewTicker(syncPoll)
-		defer ticker.Stop()
-		for !controller.HasSynced() {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-		}
-		synced.Store(true)
-		set(known)
-	})
+	return controller
 }
 
 // named narrows lists to one object.
