@@ -55,7 +55,7 @@ type bench struct {
 	changes, most, rounds int
 	pools, members        int
 	length                time.Duration
-	image, echo           string
+	image                 string
 
 	client    client.Client
 	plain     kubernetes.Interface
