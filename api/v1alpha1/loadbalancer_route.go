@@ -13,8 +13,8 @@ type Route struct {
 	// +required
 	Name Name `json:"name"`
 
-	// listeners are names of listeners; unset for all that have no redirect. Those of HTTP and HTTPS take routes of
-	// requests, those of TCP and TLS routes of streams.
+	// listeners are names of listeners. Those of HTTP and HTTPS take routes of requests, those of TCP and TLS routes of
+	// streams. Unset is for all of HTTP and HTTPS that have no redirect.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -100,7 +100,7 @@ var referenceCases = map[string]loadBalancerCase{
 	},
 	"a route of all listeners, all of which redirect": {
 		spec: `{listeners: [{name: web, port: 80, protocol: HTTP, redirect: {scheme: https}}], routes: [{name: x, action: {pool: a}}]}`,
-		want: []string{`spec: route x has no listener, since all of them redirect every request`},
+		want: []string{`spec: route x names no listeners, and none of protocol HTTP or HTTPS is without a redirect: name the listeners that it is for`},
 	},
 	"no listener": {spec: `listeners: []`, want: []string{`spec.listeners: 0: spec.listeners in body should have at least 1 items`}},
 }

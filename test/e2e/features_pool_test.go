@@ -19,7 +19,6 @@ import (
 
 func read(t *testing.T, response *http.Response) *got {
 	t.Helper()
-	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)

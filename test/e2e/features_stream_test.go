@@ -139,6 +139,7 @@ func (f *features) proxied(t *testing.T, client string) *got {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = response.Body.Close() }()
 	return read(t, response)
 }
 

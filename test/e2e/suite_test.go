@@ -100,9 +100,13 @@ func eventually(t *testing.T, what string, condition func(context.Context) (ok b
 	var last string
 	err := wait.PollUntilContextTimeout(t.Context(), poll, patience, true, func(ctx context.Context) (bool, error) {
 		ok, found, err := condition(ctx)
-		last = found
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			// What it found before says more.
+		case err != nil:
 			last = err.Error()
+		default:
+			last = found
 		}
 		return ok && err == nil, nil
 	})

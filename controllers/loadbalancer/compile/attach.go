@@ -39,16 +39,15 @@ func (c *compiler) routeListeners(field string, r *v1alpha1.Route) []string {
 	return out
 }
 
-// fitting are the listeners of a route that names none: those of requests. Only where there are none at all, those of
-// streams that have no pool of their own: a route that is meant for requests must not take a stream by surprise.
+// fitting are the listeners of a route that names none: those of requests. One that is meant for requests must not take
+// a stream by surprise.
 func (c *compiler) fitting(field string, r *v1alpha1.Route) []string {
-	requests := slices.ContainsFunc(c.spec.Listeners, func(l v1alpha1.Listener) bool { return !streams(l.Protocol) })
 	var out []string
 	why := ""
 	for i := range c.spec.Listeners {
 		l := &c.spec.Listeners[i]
 		switch {
-		case l.Redirect != nil || streams(l.Protocol) == requests || streams(l.Protocol) && l.Pool != "":
+		case l.Redirect != nil || streams(l.Protocol):
 		case unfit(r, l) != "":
 			why = ": " + unfit(r, l)
 		case !overlap(r.Hostnames, l.Hostnames):
