@@ -86,13 +86,7 @@ func TestNothingIsDropped(t *testing.T) {
 		step.do()
 		t.Logf("%s took %s", step.name, time.Since(begin).Round(time.Millisecond))
 	}
-	eventually(t, "enough requests are sent", func(context.Context) (bool, string, error) {
-		sum := int64(0)
-		for _, l := range loads {
-			sum += l.Requests()
-		}
-		return sum >= least, fmt.Sprint(sum), nil
-	})
+	awaitRequests(t, loads, least)
 	for kind, l := range loads {
 		r := l.Stop()
 		t.Logf("%s: %d requests, %.0f a second, %d failed", kind, r.Requests, r.Rate(), r.Failed)
@@ -102,6 +96,34 @@ func TestNothingIsDropped(t *testing.T) {
 	}
 	for kind, s := range streams {
 		checkStreams(t, kind, s.Stop(), began, 20*time.Second)
+	}
+}
+
+// awaitRequests waits until so many requests are sent in all, for as long as more of them are sent.
+func awaitRequests(t *testing.T, loads map[string]*load.Load, least int64) {
+	t.Helper()
+	told := time.Now()
+	for last := int64(-1); ; {
+		sum := int64(0)
+		for _, l := range loads {
+			sum += l.Requests()
+		}
+		if sum >= least {
+			return
+		}
+		if sum == last {
+			t.Fatalf("no more than %d requests are sent", sum)
+		}
+		if time.Since(told) > 30*time.Second {
+			t.Logf("%d of %d requests are sent", sum, least)
+			told = time.Now()
+		}
+		last = sum
+		select {
+		case <-t.Context().Done():
+			t.Fatal(context.Cause(t.Context()))
+		case <-time.After(5 * time.Second):
+		}
 	}
 }
 

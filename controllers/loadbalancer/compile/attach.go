@@ -43,7 +43,7 @@ func (c *compiler) routeListeners(field string, r *v1alpha1.Route) []string {
 // a stream by surprise.
 func (c *compiler) fitting(field string, r *v1alpha1.Route) []string {
 	var out []string
-	why := ""
+	why := ": it names none, and none takes requests"
 	for i := range c.spec.Listeners {
 		l := &c.spec.Listeners[i]
 		switch {
