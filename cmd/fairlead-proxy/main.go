@@ -28,6 +28,7 @@ const usage = `fairlead-proxy runs HAProxy for the agent beside it.
 Usage:
   fairlead-proxy run [flags]       start HAProxy as soon as there is a configuration
   fairlead-proxy install FOLDER    copy this program into a folder
+  fairlead-proxy ask COMMAND       print HAProxy's answer to a command for its runtime socket, like "show servers state"
 
 Flags of run:
 `
@@ -47,6 +48,9 @@ func command(args []string, out io.Writer) (int, error) {
 	if len(args) == 2 && args[0] == "install" {
 		return 0, install(args[1])
 	}
+	if len(args) > 0 && args[0] == "ask" {
+		return 0, ask(args[1:], os.Stdout)
+	}
 	var o options
 	flags := flag.NewFlagSet("fairlead-proxy", flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -62,7 +66,7 @@ func command(args []string, out io.Writer) (int, error) {
 		if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
 			return 0, flag.ErrHelp
 		}
-		return 2, errors.New("the first argument must be run or install")
+		return 2, errors.New("the first argument must be run, install or ask")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return 2, err

@@ -113,3 +113,5 @@ func certificateTemplate(name string) *x509.Certificate {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 }
+
+func tlsConfig(serverName string) *tls.Config { return &tls.Config{ServerName: serverName} }
