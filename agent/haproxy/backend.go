@@ -121,16 +121,22 @@ func (b *builder) backendLines(w *config.Writer, t *target, g *group) {
 	b.persistence(w, t, g)
 	limitQueue(w, t)
 	if !t.tcp {
-		routeTimeouts(w, pool)
+		b.routeTimeouts(w, pool)
 	}
 }
 
 // routeTimeouts puts in force what routes and listeners ask for; only a backend can.
-func routeTimeouts(w *config.Writer, pool *model.Pool) {
-	w.Line("http-request set-timeout server var(txn.response) if { var(txn.response) -m found }")
-	w.Line("http-request set-timeout tunnel var(txn.listener_tunnel) if { var(txn.listener_tunnel) -m int lt " +
-		strconv.FormatInt(pool.Timeouts.Tunnel.Std().Milliseconds(), 10) + " }")
-	w.Line("http-request set-timeout tunnel var(txn.tunnel) if { var(txn.tunnel) -m found }")
+func (b *builder) routeTimeouts(w *config.Writer, pool *model.Pool) {
+	if slices.ContainsFunc(b.cfg.Routes, func(r model.Route) bool { return r.Timeouts.Response > 0 }) {
+		w.Line("http-request set-timeout server var(txn.response) if { var(txn.response) -m found }")
+	}
+	if slices.ContainsFunc(b.cfg.Listeners, func(l model.Listener) bool { return shortens(&l, pool) }) {
+		w.Line("http-request set-timeout tunnel var(txn.listener_tunnel) if { var(txn.listener_tunnel) -m int lt " +
+			strconv.FormatInt(pool.Timeouts.Tunnel.Std().Milliseconds(), 10) + " }")
+	}
+	if slices.ContainsFunc(b.cfg.Routes, func(r model.Route) bool { return r.Timeouts.Tunnel > 0 }) {
+		w.Line("http-request set-timeout tunnel var(txn.tunnel) if { var(txn.tunnel) -m found }")
+	}
 }
 
 // limitQueue keeps a queue short. A server's own limit (maxqueue) is for those that wait for exactly this server; others

@@ -349,7 +349,9 @@ func TestTimeoutsOfRoutes(t *testing.T) {
 			}
 		})
 		p := pool("web", address(wellAddress, port, 1))
-		r := start(t, v, config1(p), rigOptions{routed: []string{"http-request set-var(txn.response) int(300) if { path /short }"}})
+		cfg := config1(p)
+		cfg.Routes = append(cfg.Routes, model.Route{Name: "short", Timeouts: model.RouteTimeouts{Response: model.Duration(300 * time.Millisecond)}})
+		r := start(t, v, cfg, rigOptions{routed: []string{"http-request set-var(txn.response) int(300) if { path /short }"}})
 		if got := r.request("web", "/short").status; got != http.StatusGatewayTimeout {
 			t.Errorf("got %d, want 504", got)
 		}

@@ -50,7 +50,7 @@ func (b *builder) conditional(w *config.Writer, k int, rule *model.Rule) {
 		named(func(name string) { pathACL(w, name, path) })
 	}
 	if len(rule.Match.Methods) > 0 {
-		named(func(name string) { acl(w, name, config.Raw("var(txn.method)"), "-m str", rule.Match.Methods...) })
+		named(func(name string) { acl(w, name, config.Raw("method"), "-m str", rule.Match.Methods...) })
 	}
 	for _, header := range rule.Match.Headers {
 		named(func(name string) { valueACL(w, name, config.Call("req.fhdr(", header.Name, ")"), header) })

@@ -5,6 +5,7 @@ package haproxy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fairlead/fairlead/agent/haproxy/config"
 	"github.com/fairlead/fairlead/agent/haproxy/socket"
@@ -106,11 +107,16 @@ func (b *builder) requests(w *config.Writer, l *model.Listener) {
 	w.Line("timeout http-keep-alive", config.Millis(l.Timeouts.KeepAlive.Std()))
 	// A reload or the end of the process closes no connection under a request that is on its way.
 	w.Line("option idle-close-on-response")
-	// The method, host and path are kept as the client sent them: routes may change what the member sees.
-	w.Line("http-request set-var(txn.method) method")
+	// Host and path are kept as the client sent them: routes may change what the member sees. Every line costs each request,
+	// so those that nothing reads are left out.
 	w.Line("http-request set-var(txn.path) path")
 	w.Line("http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)")
-	w.Line("http-request set-var(txn.listener_tunnel)", config.Raw("int("+millis(l.Timeouts.Tunnel)+")"))
+	if b.cfg.AccessLog != model.LogNone {
+		w.Line("http-request set-var(txn.method) method")
+	}
+	if slices.ContainsFunc(b.cfg.Pools, func(p model.Pool) bool { return shortens(l, &p) }) {
+		w.Line("http-request set-var(txn.listener_tunnel)", config.Raw("int("+millis(l.Timeouts.Tunnel)+")"))
+	}
 	// A member learns who the client is and how it came; what the client says about the second is not believed.
 	w.Line("http-request add-header X-Forwarded-For %[src]")
 	w.Line("http-request set-header X-Forwarded-Proto", config.Raw(scheme(l)))
@@ -122,6 +128,11 @@ func (b *builder) requests(w *config.Writer, l *model.Listener) {
 	w.Line("http-request deny deny_status 404 if !{ var(txn.pool) -m found } !{ var(txn.route) -m found }")
 	w.Line("http-request deny deny_status 503 if !{ var(txn.pool) -m found }")
 	b.selection(w, l)
+}
+
+// shortens reports whether upgraded connections from a listener to a pool may be silent for less than the pool allows.
+func shortens(l *model.Listener, p *model.Pool) bool {
+	return !isStream(l) && l.Timeouts.Tunnel < p.Timeouts.Tunnel
 }
 
 // scheme is that of the listener's URLs.

@@ -99,7 +99,7 @@ func corsMarks(w *config.Writer, r *model.Route) {
 // preflight answers what browsers ask before the request itself.
 func preflight(w *config.Writer, r *model.Route) {
 	c := r.CORS
-	asks := " { var(txn.method) -m str OPTIONS } { req.hdr(origin) -m found } { req.hdr(access-control-request-method) -m found }"
+	asks := " { method OPTIONS } { req.hdr(origin) -m found } { req.hdr(access-control-request-method) -m found }"
 	var args []config.Arg
 	add := func(header, value string) {
 		if value != "" {

@@ -147,15 +147,17 @@ func (b *builder) selection(w *config.Writer, listener *model.Listener) {
 			c.targets = append(c.targets, t)
 		}
 	}
-	if len(c.targets) > 0 {
-		c.line("set-var(txn.set) var(txn.pool)", found("txn.pool"))
-		c.line("set-var(txn.kind) "+c.text("txn.pool", "str", kindsMap), found("txn.pool"))
-		c.priorities()
-		c.ties()
-		c.draw()
-		c.inTurn()
-		c.remember()
+	if len(c.targets) == 0 {
+		w.Line("use_backend pool.%[var(txn.pool)] if " + found("txn.pool"))
+		return
 	}
+	c.line("set-var(txn.set) var(txn.pool)", found("txn.pool"))
+	c.line("set-var(txn.kind) "+c.text("txn.pool", "str", kindsMap), found("txn.pool"))
+	c.priorities()
+	c.ties()
+	c.draw()
+	c.inTurn()
+	c.remember()
 	c.line("set-var-fmt(txn.backend) pool.%[var(txn.pool)]", found("txn.pool")+" "+undecided())
 	w.Line("use_backend %[var(txn.backend)] if " + found("txn.backend"))
 }

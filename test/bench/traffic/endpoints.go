@@ -16,6 +16,9 @@ import (
 	"github.com/fairlead/fairlead/test/load"
 )
 
+// between is the rest after a change, so that each is measured by itself and not behind the one before.
+const between = 25 * time.Millisecond
+
 // member listens on a port of its own and tells when the first request comes after it was armed.
 type member struct {
 	name  string
@@ -80,7 +83,8 @@ func (b *bench) endpoints(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asking := load.Start(ctx, load.Options{URL: "http://" + address + "/", Workers: 2})
+	// One asker leaves a core to everything else, and a member waits for its turn for half a millisecond or so.
+	asking := load.Start(ctx, load.Options{URL: "http://" + address + "/", Workers: 1})
 	b.say("%d endpoint changes under load, up to %d members", b.changes, b.most)
 	err = run.changes(ctx)
 	result := asking.Stop()
@@ -159,7 +163,13 @@ func (r *endpointRun) changes(ctx context.Context) error {
 			return err
 		}
 		r.few = append(r.few, t)
+		if err := pause(ctx, between); err != nil {
+			return err
+		}
 		if err := r.remove(ctx); err != nil {
+			return err
+		}
+		if err := pause(ctx, between); err != nil {
 			return err
 		}
 	}

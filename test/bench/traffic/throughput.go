@@ -25,7 +25,7 @@ import (
 // byHand is what a person would write who knows HAProxy; %s are its servers.
 const byHand = `
 global
-  maxconn 20000
+  maxconn 4000
 defaults
   mode http
   option forwardfor
@@ -44,7 +44,7 @@ backend web
 
 const origin = `
 global
-  maxconn 20000
+  maxconn 4000
 defaults
   mode http
   timeout connect 5s
