@@ -284,7 +284,8 @@ func TestMonitoredMemberStaysDown(t *testing.T) {
 		r.driver.SetEndpoints(web, []haproxy.Endpoint{{Address: address(1), Port: r.memberPort, Serving: true}, dead}, time.Now())
 		name := fmt.Sprintf("%s_%d", dead.Address, dead.Port)
 		down := func() error {
-			if state, is := r.servers("pool.web")[name]; !is || state.Operation != socket.Stopped {
+			// One that is added stands still at first, too, until it is let in.
+			if state, is := r.servers("pool.web")[name]; !is || state.Operation != socket.Stopped || state.Admin.State() != socket.Ready {
 				return fmt.Errorf("%t %+v", is, state)
 			}
 			return nil

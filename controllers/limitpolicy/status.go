@@ -34,7 +34,8 @@ func status(policy *v1alpha1.LimitPolicy, e *evidence) v1alpha1.LimitPolicyStatu
 			// What was found for an earlier spec says nothing about this one.
 			out.Report = nil
 		}
-		if e.unseen == 0 {
+		// While not all is seen, what was known stays; but the condition never speaks of a loss that the list does not have.
+		if e.unseen == 0 || len(e.overridden) > 0 {
 			out.Overridden = slices.Clone(e.overridden[:min(len(e.overridden), maxOverridden)])
 		}
 	}

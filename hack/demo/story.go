@@ -209,7 +209,7 @@ func (d *demo) conflict(ctx context.Context) error {
 		return err
 	}
 	found, err := d.await(ctx, "generous", func(p *v1alpha1.LimitPolicy) bool {
-		return meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionOverridden) &&
+		return meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionOverridden) && len(p.Status.Overridden) > 0 &&
 			p.Status.Overridden[0].Namespaces == int32(d.namespaces)
 	})
 	if err != nil {
