@@ -96,7 +96,7 @@ run: build ## Run the operator in the foreground against KUBECONFIG; after insta
 
 .PHONY: fmt
 fmt: ## Format the Go files.
-	@gofmt -l -w api controllers hack main.go test
+	@gofmt -l -w agent api cmd controllers hack main.go main_test.go model test
 
 .PHONY: lint
 lint: $(LINT) ## Check style, and which package imports which.

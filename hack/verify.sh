@@ -38,7 +38,7 @@ for dir in crd default manifests network-policy prometheus rbac samples scorecar
 done
 
 step "Go files are formatted"
-unformatted=$(gofmt -l api controllers hack main.go test)
+unformatted=$(gofmt -l agent api cmd controllers hack main.go main_test.go model test)
 if [[ -n $unformatted ]]; then
   printf 'not formatted; run make fmt:\n%s\n' "$unformatted" >&2
   failed=1
