@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/fairlead/fairlead/test/host"
@@ -76,7 +77,7 @@ func (c *Cluster) mountFolders(ctx context.Context) error {
 func (c *Cluster) removeFolders() error {
 	for _, folder := range c.state.Made {
 		entries, err := os.ReadDir(folder)
-		if err != nil || len(entries) > 0 {
+		if err != nil || len(entries) > 0 || mounted(folder) {
 			continue
 		}
 		if err := os.Remove(folder); err != nil {
@@ -84,4 +85,26 @@ func (c *Cluster) removeFolders() error {
 		}
 	}
 	return nil
+}
+
+// mounted reports whether a process of any mount namespace has something mounted at a folder: to remove it would take the
+// mount away from another cluster.
+func mounted(folder string) bool {
+	tables, err := filepath.Glob("/proc/[0-9]*/mountinfo")
+	if err != nil {
+		return true
+	}
+	for _, path := range tables {
+		table, err := os.ReadFile(path)
+		if err != nil {
+			continue // The process has ended.
+		}
+		for line := range strings.Lines(string(table)) {
+			// The fifth field is the mount point.
+			if fields := strings.Fields(line); len(fields) > 4 && fields[4] == folder {
+				return true
+			}
+		}
+	}
+	return false
 }
