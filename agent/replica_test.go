@@ -87,7 +87,7 @@ type replica struct {
 var rules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"get", "list", "watch"}},
 	{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: []string{"get", "list", "watch"}},
-	{APIGroups: []string{"fleet.fairlead.io"}, Resources: []string{"agentreports"}, Verbs: []string{"get", "list", "create", "update", "patch"}},
+	{APIGroups: []string{"fleet.fairlead.io"}, Resources: []string{"agentreports"}, Verbs: []string{"get", "create", "update"}},
 }
 
 func newReplica(t *testing.T, v real.Version) *replica {
