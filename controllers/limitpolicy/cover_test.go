@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/testutil"
@@ -264,30 +263,6 @@ func TestPolicyRecreatedAtOnce(t *testing.T) {
 		if ref.UID != policy.UID {
 			t.Errorf("the LimitRange names an owner that is gone: %+v", ref)
 		}
-	}
-}
-
-func TestNamespaceRecreatedAtOnce(t *testing.T) {
-	t.Parallel()
-	o := running(t)
-	name := o.namespace(t, "renewed")
-	policy := o.policy(t, "renewed", maxMemory("1Gi"))
-	o.wantBounds(t, "Container max memory=1Gi", name)
-	for range 2 {
-		old := &corev1.Namespace{}
-		if err := o.client.Get(t.Context(), types.NamespacedName{Name: name}, old); err != nil {
-			t.Fatal(err)
-		}
-		if err := o.client.Delete(t.Context(), old); err != nil {
-			t.Fatal(err)
-		}
-		testutil.Eventually(t, soon, "the name is free", func() (bool, string) {
-			next := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{tier: "renewed"}}}
-			err := o.client.Create(t.Context(), next)
-			return err == nil, fmt.Sprint(err)
-		})
-		o.wantBounds(t, "Container max memory=1Gi", name)
-		o.awaitCovered(t, policy, 1)
 	}
 }
 

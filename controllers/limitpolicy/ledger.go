@@ -127,6 +127,14 @@ func (l *ledger) reported(seen *observed, reports map[types.UID]report) {
 	}
 }
 
+// replaced reports whether what is on record is of an earlier namespace of the name.
+func (l *ledger) replaced(namespace string, uid types.UID) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	known := l.namespaces[namespace]
+	return known != nil && uid != "" && known.cover.namespace != uid
+}
+
 // each calls do for every namespace on record, under the lock: do must not keep the record.
 func (l *ledger) each(do func(namespace string, known *record)) {
 	l.mu.RLock()

@@ -124,6 +124,26 @@ func TestLedgerKeepsReportsOnlyForWhatTheySpeakOf(t *testing.T) {
 	}
 }
 
+func TestLedgerKnowsAnEarlierNamespaceOfTheName(t *testing.T) {
+	l := newLedger()
+	l.covered("shop", outcome{namespace: "1", policies: []selected{entitled(t, "a", 1)}})
+	for name, test := range map[string]struct {
+		namespace string
+		uid       types.UID
+		want      bool
+	}{
+		"the same":          {"shop", "1", false},
+		"another":           {"shop", "2", true},
+		"none any more":     {"shop", "", false},
+		"not on record":     {"bank", "1", false},
+		"nothing of either": {"bank", "", false},
+	} {
+		if got := l.replaced(test.namespace, test.uid); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestLedgerDrifts(t *testing.T) {
 	l := newLedger()
 	a := entitled(t, "a", 1)

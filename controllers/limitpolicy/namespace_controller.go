@@ -31,7 +31,11 @@ func (r *namespaceReconciler) Reconcile(ctx context.Context, request reconcile.R
 		return ctrl.Result{}, err
 	}
 	effective := render.Namespace(seen.name, seen.inForce())
-	result, err := r.engine.Apply(ctx, seen.set(effective))
+	set := seen.set(effective)
+	if r.ledger.replaced(seen.name, seen.uid) {
+		r.engine.Renew(set.Key)
+	}
+	result, err := r.engine.Apply(ctx, set)
 	r.ledger.covered(seen.name, outcome{
 		namespace: seen.uid,
 		policies:  seen.policies,

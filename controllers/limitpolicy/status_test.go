@@ -120,6 +120,14 @@ func TestConditions(t *testing.T) {
 			want:     []string{"Ready=False/Progressing", "Reconciling=True/Progressing"},
 			message:  "2 of 3 namespaces covered; waiting for what somebody is deleting: LimitRange b/fairlead",
 		},
+		"not made, since the namespace is said to go": {
+			outcomes: map[string]outcome{"a": done, "b": {result: apply.Result{Going: []apply.Ref{limitRangeIn("b")}}}, "c": done},
+			want:     []string{"Ready=False/Progressing", "Reconciling=True/Progressing"}, message: "2 of 3 namespaces covered",
+		},
+		"another policy's quota is not made, since the namespace is said to go": {
+			outcomes: map[string]outcome{"a": done, "b": {result: apply.Result{Going: []apply.Ref{quotaOf("b")}}}, "c": done},
+			want:     []string{"Ready=True/Enforced"},
+		},
 		"a remainder that will not go": {
 			outcomes: map[string]outcome{"a": done, "b": {result: apply.Result{Terminating: []apply.Ref{quotaOf("b")}}}, "c": done},
 			want:     []string{"Ready=False/Progressing", "Reconciling=True/Progressing"},

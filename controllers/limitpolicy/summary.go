@@ -99,7 +99,7 @@ func (s *summary) add(namespace string, policy selected, known *record) {
 		s.failed++
 	case cover.result.Paused: // The namespace is going.
 		s.working++
-	case left+waiting == 0 || cover.result.Done() && len(cover.result.Terminating) == 0:
+	case left+waiting == 0 || cover.result.Done() && len(cover.result.Terminating)+len(cover.result.Going) == 0:
 		s.covered++
 	case waiting > 0:
 		s.working++
@@ -131,6 +131,11 @@ func (s *summary) obstacles(policy selected, result *apply.Result) (stuck, left,
 	for _, contest := range result.Contested {
 		if policy.makes(contest.Ref) {
 			s.contested.Add(conditions.ContestText(contest))
+			waiting++
+		}
+	}
+	for _, ref := range result.Going {
+		if policy.makes(ref) {
 			waiting++
 		}
 	}

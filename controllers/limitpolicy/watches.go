@@ -40,7 +40,8 @@ func partialNamespace() client.Object {
 	return namespace
 }
 
-// namespaceEvents asks for a namespace that appears, goes, or changes the labels that selectors look at.
+// namespaceEvents asks for a namespace that appears, goes, or changes the labels that selectors look at. One that was
+// made anew while the watch was down comes as an update.
 func (w *watches) namespaceEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
@@ -60,7 +61,7 @@ func (w *watches) namespaceEvents() handler.EventHandler {
 }
 
 func namespaceChanged(before, after client.Object) bool {
-	return !maps.Equal(before.GetLabels(), after.GetLabels()) ||
+	return before.GetUID() != after.GetUID() || !maps.Equal(before.GetLabels(), after.GetLabels()) ||
 		(before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil)
 }
 

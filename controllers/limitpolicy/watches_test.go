@@ -106,6 +106,27 @@ func TestPolicyEvents(t *testing.T) {
 	}
 }
 
+func TestNamespaceChanged(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit func(*metav1.PartialObjectMetadata)
+		want bool
+	}{
+		"nothing that matters": {func(ns *metav1.PartialObjectMetadata) {
+			ns.ResourceVersion, ns.Annotations = "7", map[string]string{"x": "y"}
+		}, false},
+		"a label":          {func(ns *metav1.PartialObjectMetadata) { ns.Labels = map[string]string{"tier": "b"} }, true},
+		"it goes":          {func(ns *metav1.PartialObjectMetadata) { ns.DeletionTimestamp = new(metav1.Now()) }, true},
+		"it was made anew": {func(ns *metav1.PartialObjectMetadata) { ns.UID = "another" }, true},
+	} {
+		before := &labelled("a").namespaces[0]
+		after := before.DeepCopy()
+		test.edit(after)
+		if got := namespaceChanged(before, after); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestSubjectChanged(t *testing.T) {
 	pod := memoryPod("x", "1Gi")
 	for name, test := range map[string]struct {

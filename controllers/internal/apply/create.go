@@ -6,6 +6,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -79,7 +80,7 @@ func (j *job) notCreated(ctx context.Context, err error) (done bool, _ error) {
 		_, err := j.fetch(ctx)
 		return false, err
 	case namespaceGoes(err):
-		j.result.Desired--
+		j.going = true
 		return true, nil
 	case apierrors.IsInvalid(err) && j.kept:
 		// An address or a port of before is not free: not yet, or for good because somebody else has it.
@@ -114,13 +115,24 @@ func namespaceGoes(err error) bool {
 	return details != nil && details.Kind == "namespaces"
 }
 
+// goes says how long to wait before an object whose namespace goes is tried again.
+func (n *entry) goes() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	wait := min(goingRecheck<<n.goings, foreignRecheck)
+	if wait < foreignRecheck {
+		n.goings++
+	}
+	return wait
+}
+
 // recreate replaces an object whose difference cannot be written in place. The API server is asked first
 // whether it would take the new one, so that what is in force is not lost to a bad spec.
 func (j *job) recreate(ctx context.Context, live *Object, have fields, g goal) (done bool, err error) {
 	if _, err := j.engine.create(ctx, j.cache.Kind, j.want.ref, g.tree, true); apierrors.IsInvalid(err) {
 		return true, j.refuse(live, have, err)
 	} else if namespaceGoes(err) {
-		j.result.Desired--
+		j.going = true
 		return true, nil
 	} else if err != nil {
 		// A question leaves no doubt of what was written.

@@ -81,7 +81,10 @@ type Result struct {
 	Refused   []Refusal
 	// Terminating are objects that somebody is deleting; they are made anew when they are gone.
 	Terminating []Ref
-	Paused      bool
+	// Going are objects that are not made, and not among the Desired, because the API server says that their
+	// namespace goes. They are tried again, for it may speak of an earlier namespace of the name.
+	Going  []Ref
+	Paused bool
 	// RequeueAfter is when to look again though no event may come; 0 for never.
 	RequeueAfter time.Duration
 }
@@ -193,6 +196,18 @@ func (e *Engine) renderOnce(set string, object client.Object, desired map[Ref]st
 	}
 	desired[want.ref] = struct{}{}
 	return want, nil
+}
+
+// Renew tells that the owner of a set was replaced by another one of the same name. What is remembered of the set's
+// objects went with the former owner, and the caches may still show it: the next Apply reads what is there.
+func (e *Engine) Renew(set string) {
+	for _, ref := range e.members(set) {
+		if known := e.entry(set, ref); e.known(ref) == known {
+			e.mu.Lock()
+			e.entries[ref] = &entry{set: set, inDoubt: true}
+			e.mu.Unlock()
+		}
+	}
 }
 
 // Live lists what the cache of a kind holds in a namespace, foreign objects included unless the kind is selective.

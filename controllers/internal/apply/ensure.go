@@ -25,6 +25,9 @@ const (
 	foreignRecheck = 30 * time.Second
 	// hiddenRecheck is the same for an object of ours that is terminating without our label.
 	hiddenRecheck = 3 * time.Second
+	// goingRecheck, which doubles, is when an object whose namespace goes is tried again: the namespace may be a new
+	// one that the API server's admission does not know yet.
+	goingRecheck = 50 * time.Millisecond
 )
 
 var errUnstable = errors.New("the object kept changing while it was written")
@@ -47,6 +50,8 @@ type job struct {
 	kept bool
 	// lost is true where the object was in force and is gone, though its expected state was given up.
 	lost bool
+	// going is true where the object is not made because its namespace goes.
+	going bool
 }
 
 // ensure runs rounds until the object is in force, or something stands in the way.
@@ -68,7 +73,7 @@ func (j *job) ensure(ctx context.Context) error {
 
 // round takes one step; done is false where it has to be looked at again.
 func (j *job) round(ctx context.Context, live *Object) (done bool, err error) {
-	j.since = j.entry.state().driftSince
+	j.since, j.going = j.entry.state().driftSince, false
 	switch {
 	case live == nil:
 		return j.create(ctx)
@@ -210,5 +215,12 @@ func (j *job) tell() {
 	}
 	for _, fight := range j.entry.contested(j.result.requeue) {
 		j.result.Contested = append(j.result.Contested, Contest{Ref: j.want.ref, Field: fight.field, Manager: fight.manager})
+	}
+	if j.going {
+		// The API server may be behind and speak of an earlier namespace of the name, when we were told of the new one
+		// already: no event would make us look again.
+		j.result.Desired--
+		j.result.Going = append(j.result.Going, j.want.ref)
+		j.result.requeue(j.entry.goes())
 	}
 }

@@ -63,8 +63,9 @@ type entry struct {
 	inDoubt   bool
 	attempted *attempt
 
-	// reclaims counts the creations that failed because a value allocated before was not free.
-	reclaims int
+	// reclaims counts the creations that failed because a value allocated before was not free, goings those that did
+	// because the namespace goes.
+	reclaims, goings int
 
 	fights fights
 }
@@ -153,7 +154,7 @@ func (n *entry) wrote(answer *Object) {
 	defer n.mu.Unlock()
 	n.written, n.writtenAt = answer, time.Now()
 	n.deleted, n.removed, n.pruned, n.met = "", false, false, false
-	n.reclaims = 0
+	n.reclaims, n.goings = 0, 0
 }
 
 // learn makes the tree the expected state of the object, as the API server answered to the rendered object
