@@ -196,6 +196,7 @@ func (b *builder) prepare(w *config.Writer) {
 // splits adds which pools the routes go to.
 func (b *builder) splits() {
 	b.mapPath(splitsMap)
+	b.mapPath(solesMap)
 	for i := range b.cfg.Routes {
 		r := &b.cfg.Routes[i]
 		if b.broken[b.routeField[r]] || len(r.Action.Pools) == 0 {
@@ -218,6 +219,7 @@ func (b *builder) splits() {
 				shares = append(shares, share{weight: int64(pool.Weight), value: target})
 			}
 			b.split(set, shares)
+			b.sole(l, r, shares)
 		}
 	}
 }

@@ -110,7 +110,9 @@ func (b *builder) requests(w *config.Writer, l *model.Listener) {
 	// Host and path are kept as the client sent them: routes may change what the member sees. Every line costs each request,
 	// so those that nothing reads are left out.
 	w.Line("http-request set-var(txn.path) path")
-	w.Line("http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)")
+	if b.readsHost(l) {
+		w.Line("http-request set-var(txn.host) " + hostname)
+	}
 	if b.cfg.AccessLog != model.LogNone {
 		w.Line("http-request set-var(txn.method) method")
 	}
@@ -125,8 +127,8 @@ func (b *builder) requests(w *config.Writer, l *model.Listener) {
 		return
 	}
 	b.routes(w, l, "http-request")
-	w.Line("http-request deny deny_status 404 if !{ var(txn.pool) -m found } !{ var(txn.route) -m found }")
-	w.Line("http-request deny deny_status 503 if !{ var(txn.pool) -m found }")
+	w.Line("http-request deny deny_status 404 if !" + found("txn.pool") + " !" + found("txn.route"))
+	w.Line("http-request deny deny_status 503 if !" + found("txn.pool"))
 	b.selection(w, l)
 }
 
@@ -152,34 +154,70 @@ func (b *builder) stream(w *config.Writer, l *model.Listener) {
 		w.Line("tcp-request content set-var(txn.host) req.ssl_sni,lower,rtrim(.) if { req.ssl_sni -m found }")
 	}
 	b.routes(w, l, "tcp-request content")
-	w.Line("tcp-request content reject if !{ var(txn.pool) -m found }")
+	w.Line("tcp-request content reject if !" + found("txn.pool"))
 	b.selection(w, l)
+}
+
+// hostname is the name that a client asks for, without what makes no difference.
+const hostname = "req.hdr(host),host_only,lower,rtrim(.)"
+
+// readsHost reports whether something reads the name again that the client asked for.
+func (b *builder) readsHost(l *model.Listener) bool {
+	return b.cfg.AccessLog != model.LogNone || slices.ContainsFunc(b.usable(b.cfg.OrderedRules(l)), func(r model.Rule) bool {
+		return !plain(&r) && r.Hostname != ""
+	})
 }
 
 // routes writes how a request or connection comes to its route (txn.route), what the route does with it, and which pool
 // it goes to (txn.pool).
 func (b *builder) routes(w *config.Writer, l *model.Listener, rule string) {
-	ordered := b.usable(b.cfg.OrderedRules(l))
-	tables := newRouting(ordered)
-	b.lookups(w, l, rule, tables)
-	for k := range tables.conditional {
-		b.conditional(w, k, &tables.conditional[k])
+	tables := newRouting(b.usable(b.cfg.OrderedRules(l)))
+	if len(tables.conditional) == 0 && !b.readsRule(l) {
+		b.lookups(w, l, rule, tables, "txn.route", ",field(1,/)")
+	} else {
+		b.lookups(w, l, rule, tables, "txn.rule", "")
+		b.conditionals(w, rule, tables)
+		w.Line(rule + " set-var(txn.route) var(txn.rule),field(1,/) if !{ var(txn.rule) -m beg -- -/ }")
 	}
-	if len(tables.conditional) > 0 {
-		w.Line(rule + " set-var(txn.rule) var(txn.special) if { var(txn.special) -m found }")
-	}
-	w.Line(rule + " set-var(txn.route) var(txn.rule),field(1,/) if !{ var(txn.rule) -m beg -- -/ }")
 	b.routeLines(w, l)
-	set := splitSet(l, "")
-	w.Line(rule + " set-var(txn.slot) " + splitDraw())
-	w.Line(rule + " set-var(txn.pool) str(" + set + "),concat(,txn.route),concat(/,txn.slot),map_beg(" + b.mapPath(splitsMap) + ") if { var(txn.route) -m found }")
+	b.routePool(w, l, rule)
 	if l.Pool != "" && !b.poolless["listeners["+l.Name+"]"] {
 		pool := l.Pool
 		if isStream(l) {
 			pool = b.streamTarget(pool)
 		}
-		w.Line(rule + " set-var(txn.pool) str(" + pool + ") if !{ var(txn.route) -m found }")
+		w.Line(rule + " set-var(txn.pool) str(" + pool + ") if !" + found("txn.route"))
 	}
+}
+
+// readsRule reports whether a route asks which of its matches a request met.
+func (b *builder) readsRule(l *model.Listener) bool {
+	return slices.ContainsFunc(b.cfg.Routes, func(r model.Route) bool {
+		return slices.Contains(r.Listeners, l.Name) && len(r.Matches) > 0 &&
+			(r.Rewrite != nil && r.Rewrite.PathPrefix != nil || r.Action.Redirect != nil && r.Action.Redirect.PathPrefix != nil)
+	})
+}
+
+// routePool writes which pool a route goes to: by one look where it is always the same, by a draw where it is not.
+func (b *builder) routePool(w *config.Writer, l *model.Listener, rule string) {
+	set := splitSet(l, "")
+	w.Line(rule + " set-var(txn.pool) " + soleKey(l) + ",map_str(" + b.mapPath(solesMap) + ")")
+	if !isStream(l) && !slices.ContainsFunc(b.targets, func(t target) bool { return b.grouped(&t) && !t.tcp }) {
+		// All lines below are for others.
+		w.Line(rule + " allow if " + found("txn.pool"))
+	}
+	none := " if !" + found("txn.pool") + " " + found("txn.route")
+	w.Line(rule + " set-var(txn.slot) " + splitDraw() + none)
+	w.Line(rule + " set-var(txn.pool) str(" + set + "),concat(,txn.route),concat(/,txn.slot),map_beg(" + b.mapPath(splitsMap) + ")" + none)
+}
+
+// soleKey is an expression for the key of a request's route in the map of those with one pool. Requests, of which there are
+// more, have the shorter one; no route's name has a colon.
+func soleKey(l *model.Listener) string {
+	if isStream(l) {
+		return "str(" + splitSet(l, "") + "),concat(,txn.route)"
+	}
+	return "var(txn.route)"
 }
 
 // splitSet names the split of a route: a pool has another name where streams use it.
@@ -190,23 +228,35 @@ func splitSet(l *model.Listener, route string) string {
 	return "route:" + route
 }
 
-// lookups writes how the tables are asked.
-func (b *builder) lookups(w *config.Writer, l *model.Listener, rule string, tables *routing) {
+// lookups writes how the tables are asked: what they say, cut as told, is in the variable then.
+func (b *builder) lookups(w *config.Writer, l *model.Listener, rule string, tables *routing, variable, cut string) {
 	file := func(kind string, entries []socket.Entry) string {
 		return b.addMap("listener."+l.Name+"."+kind+".map", entries)
 	}
+	path := ",concat(,txn.path," + pathEnd + "),map_beg(" + file("paths", tables.paths) + ")" + cut
+	set, none := rule+" set-var("+variable+") ", ""
 	if l.Protocol != model.TCP {
-		w.Line(rule + " set-var(txn.vhost) var(txn.host),map_str(" + file("hosts", tables.hosts) + ")")
-		w.Line(rule + " set-var(txn.vhost) var(txn.host),map_end(" + file("wildcards", tables.wildcards) + ") if !{ var(txn.vhost) -m found }")
+		host := hostname
+		if isStream(l) || b.readsHost(l) {
+			host = "var(txn.host)"
+		}
+		none = " if !" + found(variable)
+		w.Line(set + host + ",map_str(" + file("hosts", tables.hosts) + ")" + path)
+		w.Line(set + host + ",map_end(" + file("wildcards", tables.wildcards) + ")" + path + none)
 	}
-	w.Line(rule + " set-var(txn.vhost) str(*) if !{ var(txn.vhost) -m found }")
-	if !isStream(l) {
-		w.Line(rule + " set-var(txn.rule) var(txn.vhost),concat(,txn.path),map_str(" + file("exact", tables.exact) + ")")
+	w.Line(set + "str(*)" + path + none)
+}
+
+// conditionals writes the rules that ask for more than a hostname and a path.
+func (b *builder) conditionals(w *config.Writer, rule string, tables *routing) {
+	if len(tables.conditional) == 0 {
+		return
 	}
-	w.Line(rule + " set-var(txn.rule) var(txn.vhost),concat(,txn.path,/),map_beg(" + file("prefixes", tables.prefixes) + ") if !{ var(txn.rule) -m found }")
-	if len(tables.conditional) > 0 {
-		w.Line(rule + " set-var(txn.bound) var(txn.rule),field(3,/)")
+	w.Line(rule + " set-var(txn.bound) var(txn.rule),field(3,/)")
+	for k := range tables.conditional {
+		b.conditional(w, k, &tables.conditional[k])
 	}
+	w.Line(rule + " set-var(txn.rule) var(txn.special) if " + found("txn.special"))
 }
 
 func millis(d model.Duration) string { return fmt.Sprint((d.Std().Microseconds() + 999) / 1000) }

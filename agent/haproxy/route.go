@@ -14,11 +14,11 @@ import (
 // A request comes to its route by maps, which change at run time, and by lines of the config only where a route asks for
 // more than a hostname and a path:
 //
-//	hosts      shop.example.com        shop.example.com     the virtual host, by the exact name
-//	wildcards  .example.com            *.example.com        or by the longest end of it; * if neither knows it
-//	exact      shop.example.com/cart   cart/0/2             what becomes of a path there
-//	prefixes   shop.example.com/api/   api/1/0              of the longest beginning of a path, looked up with / at its end,
-//	                                                        so that whole elements count
+//	hosts      shop.example.com          shop.example.com   the virtual host, by the exact name
+//	wildcards  .example.com              *.example.com      or by the longest end of it; * if neither knows it
+//	paths      shop.example.com/api/     api/1/0            what becomes of the longest beginning of a path there, looked up
+//	           shop.example.com/cart/?   cart/0/2           with /? at its end: so whole elements count, and an exact path,
+//	                                                        which alone has the ?, before all beginnings
 //
 // A value is the route, the index of the match in it, and how many of the conditional rules (those with lines in the
 // config, numbered in their order) come before it: these, and no others, may take the request instead. So a route of
@@ -28,8 +28,8 @@ const noRoute = "-"
 
 // routing is the tables of one listener.
 type routing struct {
-	hosts, wildcards, exact, prefixes []socket.Entry
-	conditional                       []model.Rule
+	hosts, wildcards, paths []socket.Entry
+	conditional             []model.Rule
 }
 
 // routing makes the tables from rules in order.
@@ -46,7 +46,7 @@ func newRouting(ordered []model.Rule) *routing {
 	}
 	for _, host := range model.VirtualHosts(ordered) {
 		r.host(host.Hostname)
-		r.paths(host, before)
+		r.site(host, before)
 	}
 	return r
 }
@@ -76,9 +76,12 @@ func (r *routing) host(hostname string) {
 	}
 }
 
-// paths fills in the paths of a virtual host. Its rules hold those of less specific hostnames too, so a request needs
-// one look per table; what a shorter prefix says just the same is left out.
-func (r *routing) paths(host model.VirtualHost, before map[ruleID]int) {
+// pathEnd ends a path that is looked up. No path has a question mark.
+const pathEnd = "/?"
+
+// site fills in the paths of a virtual host. Its rules hold those of less specific hostnames too, so what is not found
+// there is found nowhere; what a shorter prefix says just the same is left out.
+func (r *routing) site(host model.VirtualHost, before map[ruleID]int) {
 	index := newPathIndex(host.Rules)
 	key := host.Hostname
 	if key == "" {
@@ -91,16 +94,16 @@ func (r *routing) paths(host model.VirtualHost, before map[ruleID]int) {
 		return fmt.Sprintf("%s/%d/%d", rule.Route.Name, rule.Index, before[idOf(rule)])
 	}
 	if root := index.lookup("", false); root != nil || len(r.conditional) > 0 {
-		r.prefixes = append(r.prefixes, socket.Entry{Key: key + "/", Value: value(root)})
+		r.paths = append(r.paths, socket.Entry{Key: key + "/", Value: value(root)})
 	}
 	for _, prefix := range index.prefixes {
 		if rule := index.lookup(prefix, false); prefix != "" && rule != index.lookup(parent(prefix), false) {
-			r.prefixes = append(r.prefixes, socket.Entry{Key: key + prefix + "/", Value: value(rule)})
+			r.paths = append(r.paths, socket.Entry{Key: key + prefix + "/", Value: value(rule)})
 		}
 	}
 	for _, exact := range index.exact {
 		if rule := index.lookup(exact, true); rule != index.lookup(strings.TrimSuffix(exact, "/"), false) {
-			r.exact = append(r.exact, socket.Entry{Key: key + exact, Value: value(rule)})
+			r.paths = append(r.paths, socket.Entry{Key: key + exact + pathEnd, Value: value(rule)})
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (b *builder) selectionMaps() {
 	}
 	for i := range b.targets {
 		t := &b.targets[i]
-		if len(t.groups) == 1 || b.broken[poolField(t.pool)] {
+		if !b.grouped(t) {
 			continue
 		}
 		add(kindsMap, t.name, t.kind())
@@ -128,6 +128,9 @@ type chooser struct {
 	targets []*target
 }
 
+// grouped reports whether there are several backends to choose from.
+func (b *builder) grouped(t *target) bool { return len(t.groups) > 1 && !b.broken[poolField(t.pool)] }
+
 // selection writes the lines of a frontend that choose the backend from txn.pool.
 func (b *builder) selection(w *config.Writer, listener *model.Listener) {
 	c := chooser{builder: b, w: w, rule: "http-request"}
@@ -143,12 +146,13 @@ func (b *builder) selection(w *config.Writer, listener *model.Listener) {
 	}
 	for i := range b.targets {
 		t := &b.targets[i]
-		if t.tcp == stream && len(t.groups) > 1 && !b.broken[poolField(t.pool)] {
+		if b.grouped(t) && t.tcp == stream {
 			c.targets = append(c.targets, t)
 		}
 	}
 	if len(c.targets) == 0 {
-		w.Line("use_backend pool.%[var(txn.pool)] if " + found("txn.pool"))
+		// What has no pool was refused above.
+		w.Line("use_backend pool.%[var(txn.pool)]")
 		return
 	}
 	c.line("set-var(txn.set) var(txn.pool)", found("txn.pool"))

@@ -8,6 +8,7 @@ import (
 	"math/big"
 
 	"github.com/fairlead/fairlead/agent/haproxy/socket"
+	"github.com/fairlead/fairlead/model"
 )
 
 // A split divides requests exactly by weights, which change at run time: a number of splitDigits digits is drawn (or
@@ -25,6 +26,9 @@ const (
 	splitSlots  = 10_000_000
 	// splitsMap is its file.
 	splitsMap = "splits.map"
+	// solesMap holds the routes all of whose requests go to one pool. Their splits are there, too: while a route goes
+	// from one of both maps to the other, it is in one at least.
+	solesMap = "soles.map"
 )
 
 // share is one part of a split.
@@ -37,6 +41,25 @@ type share struct {
 func (b *builder) split(set string, shares []share) {
 	to := b.mapPath(splitsMap)
 	b.structure.Maps[to] = append(b.structure.Maps[to], splitEntries(set, shares)...)
+}
+
+// sole adds a route if one share has it all.
+func (b *builder) sole(l *model.Listener, r *model.Route, shares []share) {
+	var only []share
+	for _, one := range shares {
+		if one.weight > 0 {
+			only = append(only, one)
+		}
+	}
+	if len(only) != 1 {
+		return
+	}
+	key := r.Name
+	if isStream(l) {
+		key = splitSet(l, r.Name)
+	}
+	to := b.mapPath(solesMap)
+	b.structure.Maps[to] = append(b.structure.Maps[to], socket.Entry{Key: key, Value: only[0].value})
 }
 
 // splitEntries gives the entries in order of the numbers.

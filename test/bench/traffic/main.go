@@ -73,8 +73,8 @@ func main() {
 	flag.IntVar(&b.most, "most", 200, "members that the pool grows to meanwhile")
 	flag.IntVar(&b.pools, "pools", 200, "pools of the large load balancer; 0 leaves it out")
 	flag.IntVar(&b.members, "members", 10, "members of each of its pools")
-	flag.IntVar(&b.rounds, "rounds", 5, "rounds of throughput beside a HAProxy written by hand; 0 leaves them out")
-	flag.DurationVar(&b.length, "length", 8*time.Second, "length of half a round")
+	flag.IntVar(&b.rounds, "rounds", 20, "rounds of throughput beside a HAProxy written by hand; 0 leaves them out")
+	flag.DurationVar(&b.length, "length", 2*time.Second, "length of half a round")
 	flag.StringVar(&b.image, "image", "docker.io/library/haproxy:3.2", "image of HAProxy")
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)

@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,9 +85,10 @@ func (b *bench) throughput(ctx context.Context) error {
 	return b.compare(ctx, ours, plain)
 }
 
-// compare drives both in turns, and puts the medians beside each other.
+// compare drives both in turns. The ratio is the median of the rounds' own: what else a machine does hits both halves of a round.
 func (b *bench) compare(ctx context.Context, ours, plain string) error {
 	var rates, tails [2][]float64
+	var ratios []float64
 	for round := range b.rounds {
 		for i, address := range []string{ours, plain} {
 			// Whoever is first in a round has the colder caches: they take turns.
@@ -99,11 +101,12 @@ func (b *bench) compare(ctx context.Context, ours, plain string) error {
 			}
 			rates[i], tails[i] = append(rates[i], d.rate), append(tails[i], d.p99)
 		}
+		ratios = append(ratios, rates[0][round]/rates[1][round])
 		b.say("round %d: %.0f requests a second, by hand %.0f", round+1, rates[0][round], rates[1][round])
 	}
 	b.figure("requests a second", median(rates[0]), "1/s", "")
 	b.figure("requests a second of a HAProxy written by hand", median(rates[1]), "1/s", "")
-	b.figure("ratio of requests a second", median(rates[0])/median(rates[1]), "", "at least 0.97")
+	b.figure("ratio of requests a second", median(ratios), "", "at least 0.97")
 	b.figure("latency p99", median(tails[0]), "ms", "")
 	b.figure("latency p99 of a HAProxy written by hand", median(tails[1]), "ms", "")
 	return nil
@@ -150,6 +153,16 @@ func (b *bench) haproxy(ctx context.Context, name, config string, replicas int32
 				Command:        []string{"haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"},
 				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(10080)}}, PeriodSeconds: 1},
 				VolumeMounts:   []corev1.VolumeMount{{Name: "config", MountPath: "/etc/haproxy", ReadOnly: true}},
+				// How a system call is checked, and who gets a core when all want one, is as in a load balancer's pods: it is
+				// the configs that are compared.
+				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+					corev1.ResourceCPU: resource.MustParse("110m"), corev1.ResourceMemory: resource.MustParse("160Mi"),
+				}},
+				SecurityContext: &corev1.SecurityContext{
+					ReadOnlyRootFilesystem: new(true), AllowPrivilegeEscalation: new(false), RunAsNonRoot: new(true),
+					Capabilities:   &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+					SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+				},
 			}},
 			Volumes: []corev1.Volume{{Name: "config", VolumeSource: corev1.VolumeSource{
 				ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}},
