@@ -165,7 +165,7 @@ func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
 	var errs []error
 	desired := make(map[Ref]struct{}, len(set.Objects))
 	complete := true
-	for _, object := range set.Objects {
+	for _, object := range e.urgentFirst(set.Objects) {
 		want, err := e.renderOnce(set.Key, object, desired)
 		if err != nil {
 			errs = append(errs, err)
@@ -183,6 +183,20 @@ func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
 		errs = append(errs, e.prune(ctx, set, desired, &result))
 	}
 	return result, errors.Join(errs...)
+}
+
+// urgentFirst puts first what an event has told to be other than expected: nobody waits for a look at the rest.
+func (e *Engine) urgentFirst(objects []client.Object) []client.Object {
+	var urgent, rest []client.Object
+	for _, object := range objects {
+		ref, err := e.ref(object)
+		if known := e.known(ref); err == nil && known != nil && known.drifts() {
+			urgent = append(urgent, object)
+		} else {
+			rest = append(rest, object)
+		}
+	}
+	return append(urgent, rest...)
 }
 
 // renderOnce renders an object that is not among the desired yet.

@@ -198,6 +198,13 @@ func (n *entry) settle(live *Object, inForce bool) {
 	}
 }
 
+// drifts reports whether an event has told that the object is other than expected.
+func (n *entry) drifts() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.driftSince.IsZero()
+}
+
 // state is the part of an entry that Apply decides by, read at one moment.
 type state struct {
 	hash, version, refused, refusedWhy string

@@ -10,7 +10,6 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
@@ -26,13 +25,12 @@ type rendered struct {
 
 // render turns a typed object into its fields and adds the marks.
 func (e *Engine) render(set string, object client.Object) (rendered, error) {
-	gvk, err := apiutil.GVKForObject(object, e.scheme)
+	ref, err := e.ref(object)
 	if err != nil {
 		return rendered{}, fmt.Errorf("render %s: %w", object.GetName(), err)
 	}
-	ref := Ref{GroupVersionKind: gvk, NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}}
-	if _, ok := e.caches[gvk]; !ok {
-		return rendered{}, fmt.Errorf("render %s: the engine was not told of kind %s", ref, gvk.Kind)
+	if _, ok := e.caches[ref.GroupVersionKind]; !ok {
+		return rendered{}, fmt.Errorf("render %s: the engine was not told of kind %s", ref, ref.Kind)
 	}
 	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
@@ -53,6 +51,12 @@ func (e *Engine) render(set string, object client.Object) (rendered, error) {
 	mark(tree, "annotations", v1alpha1.AnnotationSet, set)
 	mark(tree, "annotations", v1alpha1.AnnotationRendered, hash)
 	return rendered{ref: ref, tree: tree, hash: hash}, nil
+}
+
+// ref names a typed object.
+func (e *Engine) ref(object client.Object) (Ref, error) {
+	gvk, err := apiutil.GVKForObject(object, e.scheme)
+	return Ref{GroupVersionKind: gvk, NamespacedName: client.ObjectKeyFromObject(object)}, err
 }
 
 func mark(tree fields, where, key, value string) {
