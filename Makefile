@@ -175,7 +175,7 @@ images: bin/images bin/cluster ## Build the images of the tests, IMAGES="operato
 .PHONY: install
 install: bin/kustomize ## Install the custom resource definitions.
 	@bin/kustomize build config/crd | $(KUBECTL) apply --server-side -f -
-	@$(KUBECTL) wait --for=condition=Established --timeout=1m $(patsubst %,crd/%.fleet.fairlead.io,limitpolicies loadbalancers agentreports)
+	@$(KUBECTL) wait --for=condition=Established --timeout=1m $(patsubst %,crd/%.fleet.fairlead.io,limitpolicies loadbalancers agentreports meshes)
 
 .PHONY: uninstall
 uninstall: bin/kustomize ## Remove the definitions and with them all custom resources; undeploy comes first.

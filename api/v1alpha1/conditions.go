@@ -55,6 +55,40 @@ const (
 	ReasonNoImage = "NoImage"
 )
 
+// Condition reasons of Mesh, beside InForce, PartlyInForce and those of every kind.
+const (
+	// ReasonIstiodUnavailable is that the control plane that members use does not answer.
+	ReasonIstiodUnavailable = "IstiodUnavailable"
+	// ReasonProgressDeadlineExceeded is that an upgrade did not come nearer within its deadline.
+	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
+	// ReasonRolledBack is that an upgrade failed and the last good version runs; it is tried again when the spec changes.
+	ReasonRolledBack = "RolledBack"
+	// ReasonHeld is that an upgrade failed and everything was left as it is.
+	ReasonHeld = "Held"
+	// ReasonRollbackInForce is that rollbackTo keeps an earlier version in force.
+	ReasonRollbackInForce = "RollbackInForce"
+	// ReasonUnknownRollback is that history has no entry of the number in rollbackTo.
+	ReasonUnknownRollback = "UnknownRollback"
+	// ReasonRestartsStuck is that workloads do not become well after a restart.
+	ReasonRestartsStuck = "RestartsStuck"
+	// ReasonContradictingLabel is that a member has a label that keeps it out of the mesh.
+	ReasonContradictingLabel = "ContradictingLabel"
+	// ReasonUnknownVersion is that no catalogue has the version.
+	ReasonUnknownVersion = "UnknownVersion"
+	// ReasonEndOfLife is that the life of the version is over.
+	ReasonEndOfLife = "EndOfLife"
+	// ReasonUnsupportedKubernetes is that the version is not for this release of Kubernetes.
+	ReasonUnsupportedKubernetes = "UnsupportedKubernetes"
+	// ReasonUnsupportedUpgrade is that the version is older than the one that runs, or too far ahead of it.
+	ReasonUnsupportedUpgrade = "UnsupportedUpgrade"
+	// ReasonInvalidValues is that values have keys that the charts do not know.
+	ReasonInvalidValues = "InvalidValues"
+	// ReasonMembersRemain is that a Mesh is deleted while members run proxies of it.
+	ReasonMembersRemain = "MembersRemain"
+	// ReasonUninstalling is that a Mesh is deleted and goes away.
+	ReasonUninstalling = "Uninstalling"
+)
+
 // Reasons of Problem. Agents have more.
 const (
 	// ProblemInvalid is a value that cannot be used.

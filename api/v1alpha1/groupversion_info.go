@@ -29,6 +29,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&LimitPolicy{}, &LimitPolicyList{},
 		&LoadBalancer{}, &LoadBalancerList{},
 		&AgentReport{}, &AgentReportList{},
+		&Mesh{}, &MeshList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
