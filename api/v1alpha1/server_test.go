@@ -129,6 +129,7 @@ var wording = []struct {
 	{regexp.MustCompile(`^Invalid value: (?:"(?:[^"\\]|\\.)*": )?`), ""},
 	{regexp.MustCompile(`^Too long: may not be longer than (\d+)$`), "Too long: may not be more than $1 bytes"},
 	{regexp.MustCompile(`^Duplicate value: map\[string\]interface \{\}`), "Duplicate value: "},
+	{regexp.MustCompile(`^(Duplicate value: \{.*"), "`), `$1,"`},
 }
 
 // messages returns what a person reads in a refusal, each as "field: message", sorted, without the remark that the
