@@ -49,7 +49,7 @@ func TestSamples(t *testing.T) {
 		if err := yaml.Unmarshal(text, &sample.Object); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if sample.GetKind() != "LimitPolicy" {
+		if kind := sample.GetKind(); kind != "LimitPolicy" && kind != "Mesh" {
 			sample.SetNamespace(namespace)
 		}
 		if err := strict.Create(t.Context(), sample, client.DryRunAll); err != nil {
