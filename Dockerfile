@@ -10,7 +10,10 @@ COPY agent/ agent/
 COPY api/ api/
 COPY cmd/ cmd/
 COPY controllers/ controllers/
+COPY hack/charts/ hack/charts/
 COPY model/ model/
+# What "make charts" left in the context is checked only.
+RUN go run ./hack/charts
 RUN CGO_ENABLED=0 GOOS=${TARGETOS:-linux} GOARCH=${TARGETARCH} go build -trimpath -ldflags "-s -w" -o /fairlead . && \
     CGO_ENABLED=0 GOOS=${TARGETOS:-linux} GOARCH=${TARGETARCH} go build -trimpath -ldflags "-s -w" -o /fairlead-proxy ./cmd/fairlead-proxy
 

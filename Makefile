@@ -43,12 +43,12 @@ help: ## Show this help.
 	  /^##@/ {printf "\n%s\n", substr($$0, 5)}' Makefile
 
 .PHONY: demo
-demo: $(if $(NODE),kubernetes-node,kubernetes) ## Tell what Fairlead does on a real API server; NODE=1 with pods that run (root on Linux); KEEP=1 leaves it running.
+demo: charts $(if $(NODE),kubernetes-node,kubernetes) ## Tell what Fairlead does on a real API server; NODE=1 with pods that run (root on Linux); KEEP=1 leaves it running.
 	@$(PLAIN) $(PROGRESS) "compiling the demo" go build -o bin/demo ./hack/demo
 	@bin/demo $(if $(NODE),--node) $(if $(KEEP),--keep) $(DEMOFLAGS)
 
 .PHONY: test
-test: compiler kubernetes ## Run all tests, on the newest and the oldest Kubernetes; does all set-up.
+test: compiler charts kubernetes ## Run all tests, on the newest and the oldest Kubernetes; does all set-up.
 	@$(PROGRESS) "compiling the tests" go test $(RACE) -exec true ./... >/dev/null
 	@$(PROGRESS) "tests" go test $(RACE) -p 2 -timeout 40m $(TESTFLAGS) ./...
 	@for module in $(NESTED); do \
@@ -69,24 +69,28 @@ compiler:
 	fi
 
 .PHONY: e2e
-e2e: ## Run the tests on pods: on a cluster of one node made for it (root on Linux), or on that of KUBECONFIG with images by IMG; KEEP=1 leaves it.
+e2e: charts ## Run the tests on pods: on a cluster of one node made for it (root on Linux), or on that of KUBECONFIG with images by IMG; KEEP=1 leaves it.
 	@KUBECONFIG="$(if $(filter file,$(origin KUBECONFIG)),,$(KUBECONFIG))" IMG=$(IMG) KEEP=$(KEEP) hack/node.sh hack/e2e.sh $(TESTFLAGS)
 
 ##@ Measure
 
 .PHONY: bench
-bench: $(if $(NODE),kubernetes-node,kubernetes) ## Measure on a real API server, or with NODE=1 traffic on a node (root on Linux): a table and JSON lines; BENCHFLAGS=--help tells more.
+bench: charts $(if $(NODE),kubernetes-node,kubernetes) ## Measure on a real API server, or with NODE=1 traffic on a node (root on Linux): a table and JSON lines; BENCHFLAGS=--help tells more.
 	@$(PLAIN) $(PROGRESS) "compiling the bench" go build -o bin/ ./test/bench ./test/bench/traffic
 	@$(if $(NODE),KUBECONFIG="$(if $(filter file,$(origin KUBECONFIG)),,$(KUBECONFIG))" IMG=$(IMG) KEEP=$(KEEP) hack/node.sh bin/traffic,bin/bench) $(BENCHFLAGS)
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME each.
+fuzz: charts ## Run every fuzz target for FUZZTIME each.
 	@hack/fuzz.sh $(FUZZTIME) . $(NESTED)
 
 ##@ Develop
 
+.PHONY: charts
+charts: ## Make the archives of Istio's charts, which the operator embeds, from Go modules; what is there and right stays.
+	@$(PLAIN) $(PROGRESS) "charts of Istio" go run ./hack/charts
+
 .PHONY: build
-build: ## Compile the operator to bin/fairlead.
+build: charts ## Compile the operator to bin/fairlead.
 	@$(PLAIN) $(PROGRESS) "compiling the operator" go build -o bin/fairlead .
 
 .PHONY: run
@@ -99,7 +103,7 @@ fmt: ## Format the Go files.
 	@gofmt -l -w agent api cmd controllers hack main.go main_test.go model test
 
 .PHONY: lint
-lint: $(LINT) ## Check style, and which package imports which.
+lint: charts $(LINT) ## Check style, and which package imports which.
 	@$(PLAIN) $(PROGRESS) "lint" $(LINT) run ./...
 	@for module in $(NESTED); do \
 	  (cd $$module && $(PLAIN) $(CURDIR)/$(PROGRESS) "lint $$module" $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
@@ -166,7 +170,7 @@ cluster-status: bin/cluster ## Say what runs.
 	@bin/cluster status
 
 .PHONY: images
-images: bin/images bin/cluster ## Build the images of the tests, IMAGES="operator echo" or all, and load them into the cluster if it runs.
+images: charts bin/images bin/cluster ## Build the images of the tests, IMAGES="operator echo" or all, and load them into the cluster if it runs.
 	@bin/images -reference operator=$(IMG) $(IMAGES)
 	@if bin/cluster status >/dev/null 2>&1; then IMG=$(IMG) bin/cluster load $(IMAGES); fi
 
@@ -197,7 +201,7 @@ undeploy: bin/kustomize ## Remove the custom resources, wait for what they made 
 ##@ Image
 
 .PHONY: docker-build
-docker-build: ## Build the image IMG.
+docker-build: charts ## Build the image IMG.
 	@$(CONTAINER_TOOL) build -t $(IMG) .
 
 # Tools. Each is built from a module of its own, which pins its version.

@@ -210,18 +210,26 @@ func (b *builder) splits() {
 				continue
 			}
 			done[set] = true
-			var shares []share
-			for _, pool := range r.Action.Pools {
-				target := b.target(pool.Pool, r.Retries)
-				if isStream(l) {
-					target = b.streamTarget(pool.Pool)
-				}
-				shares = append(shares, share{weight: int64(pool.Weight), value: target})
-			}
+			shares := b.shares(l, r)
 			b.split(set, shares)
-			b.sole(l, r, shares)
+			if only := sole(shares); only != "" {
+				b.sole(l, r, only)
+			}
 		}
 	}
+}
+
+// shares gives the targets of a route's requests or streams.
+func (b *builder) shares(l *model.Listener, r *model.Route) []share {
+	var out []share
+	for _, pool := range r.Action.Pools {
+		target := b.target(pool.Pool, r.Retries)
+		if isStream(l) {
+			target = b.streamTarget(pool.Pool)
+		}
+		out = append(out, share{weight: int64(pool.Weight), value: target})
+	}
+	return out
 }
 
 // refuse leaves out what field names.

@@ -171,15 +171,21 @@ func (b *builder) readsHost(l *model.Listener) bool {
 // routes writes how a request or connection comes to its route (txn.route), what the route does with it, and which pool
 // it goes to (txn.pool).
 func (b *builder) routes(w *config.Writer, l *model.Listener, rule string) {
-	tables := newRouting(b.usable(b.cfg.OrderedRules(l)))
-	if len(tables.conditional) == 0 && !b.readsRule(l) {
-		b.lookups(w, l, rule, tables, "txn.route", ",field(1,/)")
+	lines := &config.Writer{}
+	b.routeLines(lines, l)
+	r := b.routing(l)
+	simple := len(r.conditional) == 0 && !b.readsRule(l)
+	if simple && b.cfg.AccessLog == model.LogNone && l.Pool == "" && lines.String() == "" {
+		b.direct(w, l, rule, r)
+	}
+	if simple {
+		b.lookups(w, l, rule, r, "txn.route", ",field(1,/)")
 	} else {
-		b.lookups(w, l, rule, tables, "txn.rule", "")
-		b.conditionals(w, rule, tables)
+		b.lookups(w, l, rule, r, "txn.rule", "")
+		b.conditionals(w, rule, r)
 		w.Line(rule + " set-var(txn.route) var(txn.rule),field(1,/) if !{ var(txn.rule) -m beg -- -/ }")
 	}
-	b.routeLines(w, l)
+	w.Append(lines)
 	b.routePool(w, l, rule)
 	if l.Pool != "" && !b.poolless["listeners["+l.Name+"]"] {
 		pool := l.Pool
@@ -188,6 +194,20 @@ func (b *builder) routes(w *config.Writer, l *model.Listener, rule string) {
 		}
 		w.Line(rule + " set-var(txn.pool) str(" + pool + ") if !" + found("txn.route"))
 	}
+}
+
+// direct takes a request to the only pool of its route in one look, where the pool is all that the route decides.
+func (b *builder) direct(w *config.Writer, l *model.Listener, rule string, r *routing) {
+	if !b.allows(l) || len(r.wildcards) > 0 {
+		return
+	}
+	w.Line(rule + " set-var(txn.pool) " + b.host(l) + "," + b.hosts(l, r) + b.path(l, r) + ",field(4,/)")
+	w.Line(rule + " allow if " + found("txn.pool"))
+}
+
+// allows reports whether nothing more is decided about a request that has its pool.
+func (b *builder) allows(l *model.Listener) bool {
+	return !isStream(l) && !slices.ContainsFunc(b.targets, func(t target) bool { return b.grouped(&t) && !t.tcp })
 }
 
 // readsRule reports whether a route asks which of its matches a request met.
@@ -202,7 +222,7 @@ func (b *builder) readsRule(l *model.Listener) bool {
 func (b *builder) routePool(w *config.Writer, l *model.Listener, rule string) {
 	set := splitSet(l, "")
 	w.Line(rule + " set-var(txn.pool) " + soleKey(l) + ",map_str(" + b.mapPath(solesMap) + ")")
-	if !isStream(l) && !slices.ContainsFunc(b.targets, func(t target) bool { return b.grouped(&t) && !t.tcp }) {
+	if b.allows(l) {
 		// All lines below are for others.
 		w.Line(rule + " allow if " + found("txn.pool"))
 	}
@@ -229,32 +249,55 @@ func splitSet(l *model.Listener, route string) string {
 }
 
 // lookups writes how the tables are asked: what they say, cut as told, is in the variable then.
-func (b *builder) lookups(w *config.Writer, l *model.Listener, rule string, tables *routing, variable, cut string) {
-	file := func(kind string, entries []socket.Entry) string {
-		return b.addMap("listener."+l.Name+"."+kind+".map", entries)
-	}
-	path := ",concat(,txn.path," + pathEnd + "),map_beg(" + file("paths", tables.paths) + ")" + cut
+func (b *builder) lookups(w *config.Writer, l *model.Listener, rule string, r *routing, variable, cut string) {
+	path := b.path(l, r) + cut
 	set, none := rule+" set-var("+variable+") ", ""
 	if l.Protocol != model.TCP {
-		host := hostname
-		if isStream(l) || b.readsHost(l) {
-			host = "var(txn.host)"
-		}
 		none = " if !" + found(variable)
-		w.Line(set + host + ",map_str(" + file("hosts", tables.hosts) + ")" + path)
-		w.Line(set + host + ",map_end(" + file("wildcards", tables.wildcards) + ")" + path + none)
+		w.Line(set + b.host(l) + "," + b.hosts(l, r) + path)
+		if len(r.wildcards) > 0 {
+			w.Line(set + b.host(l) + ",map_end(" + b.table(l, "wildcards", r.wildcards) + ")" + path + none)
+		}
 	}
+	// Wherever a client names no host, and where there are wildcards, one that none of them knows.
 	w.Line(set + "str(*)" + path + none)
 }
 
+// host gives an expression for the name that the client asks for.
+func (b *builder) host(l *model.Listener) string {
+	if isStream(l) || b.readsHost(l) {
+		return "var(txn.host)"
+	}
+	return hostname
+}
+
+// hosts gives a converter of a hostname to a virtual host. Without wildcards, * is that of all that have none of their own.
+func (b *builder) hosts(l *model.Listener, r *routing) string {
+	other := ""
+	if len(r.wildcards) == 0 {
+		other = ",*"
+	}
+	return "map_str(" + b.table(l, "hosts", r.hosts) + other + ")"
+}
+
+// path gives a converter of a virtual host to what becomes of the path there.
+func (b *builder) path(l *model.Listener, r *routing) string {
+	return ",concat(,txn.path," + pathEnd + "),map_beg(" + b.table(l, "paths", r.paths) + ")"
+}
+
+// table gives the path of one of a listener's tables.
+func (b *builder) table(l *model.Listener, kind string, entries []socket.Entry) string {
+	return b.addMap("listener."+l.Name+"."+kind+".map", entries)
+}
+
 // conditionals writes the rules that ask for more than a hostname and a path.
-func (b *builder) conditionals(w *config.Writer, rule string, tables *routing) {
-	if len(tables.conditional) == 0 {
+func (b *builder) conditionals(w *config.Writer, rule string, r *routing) {
+	if len(r.conditional) == 0 {
 		return
 	}
 	w.Line(rule + " set-var(txn.bound) var(txn.rule),field(3,/)")
-	for k := range tables.conditional {
-		b.conditional(w, k, &tables.conditional[k])
+	for k := range r.conditional {
+		b.conditional(w, k, &r.conditional[k])
 	}
 	w.Line(rule + " set-var(txn.rule) var(txn.special) if " + found("txn.special"))
 }

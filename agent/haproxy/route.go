@@ -16,13 +16,14 @@ import (
 //
 //	hosts      shop.example.com          shop.example.com   the virtual host, by the exact name
 //	wildcards  .example.com              *.example.com      or by the longest end of it; * if neither knows it
-//	paths      shop.example.com/api/     api/1/0            what becomes of the longest beginning of a path there, looked up
-//	           shop.example.com/cart/?   cart/0/2           with /? at its end: so whole elements count, and an exact path,
+//	paths      shop.example.com/api/     api/1/0/web        what becomes of the longest beginning of a path there, looked up
+//	           shop.example.com/cart/?   cart/0/2/web       with /? at its end: so whole elements count, and an exact path,
 //	                                                        which alone has the ?, before all beginnings
 //
-// A value is the route, the index of the match in it, and how many of the conditional rules (those with lines in the
-// config, numbered in their order) come before it: these, and no others, may take the request instead. So a route of
-// hostnames and paths comes and goes without any line of the config changing.
+// A value is the route, the index of the match in it, how many of the conditional rules (those with lines in the
+// config, numbered in their order) come before it: these, and no others, may take the request instead; and the target
+// of a route all of whose requests go to one. So a route of hostnames and paths comes and goes without any line of the
+// config changing, but for the first and the last wildcard of a listener: without any, requests take a look less.
 
 const noRoute = "-"
 
@@ -30,11 +31,19 @@ const noRoute = "-"
 type routing struct {
 	hosts, wildcards, paths []socket.Entry
 	conditional             []model.Rule
+	// sole gives the target of a route's requests; empty if there are several or none.
+	sole map[*model.Route]string
 }
 
-// routing makes the tables from rules in order.
-func newRouting(ordered []model.Rule) *routing {
-	r := &routing{}
+// routing makes the tables of a listener.
+func (b *builder) routing(l *model.Listener) *routing {
+	ordered := b.usable(b.cfg.OrderedRules(l))
+	r := &routing{sole: map[*model.Route]string{}}
+	for i := range ordered {
+		if route := ordered[i].Route; !b.broken[b.routeField[route]] {
+			r.sole[route] = sole(b.shares(l, route))
+		}
+	}
 	before := make(map[ruleID]int, len(ordered))
 	for i := range ordered {
 		rule := &ordered[i]
@@ -91,7 +100,11 @@ func (r *routing) site(host model.VirtualHost, before map[ruleID]int) {
 		if rule == nil {
 			return fmt.Sprintf("%s/0/%d", noRoute, len(r.conditional))
 		}
-		return fmt.Sprintf("%s/%d/%d", rule.Route.Name, rule.Index, before[idOf(rule)])
+		text := fmt.Sprintf("%s/%d/%d", rule.Route.Name, rule.Index, before[idOf(rule)])
+		if only := r.sole[rule.Route]; only != "" {
+			text += "/" + only
+		}
+		return text
 	}
 	if root := index.lookup("", false); root != nil || len(r.conditional) > 0 {
 		r.paths = append(r.paths, socket.Entry{Key: key + "/", Value: value(root)})

@@ -5,6 +5,7 @@ package haproxy_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/fairlead/fairlead/agent/haproxy"
@@ -77,6 +78,47 @@ func TestRouting(t *testing.T) {
 			if got.member == nil || got.member.Member != c.want {
 				t.Errorf("%s %s %v: %d %+v, want %s", c.method, c.url, c.header, got.status, got.member, c.want)
 			}
+		}
+	})
+}
+
+// TestRoutingToPoolsAlone: routes that decide nothing but the pool are found in one look, and come to the same as others.
+func TestRoutingToPoolsAlone(t *testing.T) {
+	proxy.Each(t, func(t *testing.T, v proxy.Version) {
+		var pools []model.Pool
+		for _, name := range []string{"any", "shop", "api", "cart", "left", "right"} {
+			pools = append(pools, poolOf(name, member(t, name)))
+		}
+		route := func(name string, hostnames []string, matches ...model.Match) model.Route {
+			return model.Route{Name: name, Hostnames: hostnames, Matches: matches, Action: to(name)}
+		}
+		both := model.Route{Name: "both", Hostnames: []string{"shop.test"}, Matches: []model.Match{path(model.PathPrefix, "/api/both")},
+			Action: model.Action{Pools: []model.WeightedPool{{Pool: "left", Weight: 1}, {Pool: "right", Weight: 1}}}}
+		one := both
+		one.Name, one.Matches = "one", []model.Match{path(model.PathExact, "/api/one")}
+		one.Action = model.Action{Pools: []model.WeightedPool{{Pool: "left", Weight: 0}, {Pool: "right", Weight: 1}}}
+		s := run(t, v, web(pools, route("any", nil), route("shop", []string{"shop.test"}), route("api", []string{"shop.test"}, path(model.PathPrefix, "/api")),
+			route("cart", []string{"shop.test"}, path(model.PathExact, "/api/cart")), both, one), nil)
+		for url, want := range map[string]string{
+			"http://other.test/api": "any", "http://SHOP.test.:80/": "shop", "http://shop.test/api": "api", "http://shop.test/api/": "api",
+			"http://shop.test/apiary": "shop", "http://shop.test/api/cart": "cart", "http://shop.test/api/cart/": "api",
+			"http://shop.test/api/cart?/x": "cart", "http://shop.test/api/one": "right", "http://shop.test/api/one/x": "api",
+		} {
+			if got := s.ask(question{url: url}); got.member == nil || got.member.Member != want {
+				t.Errorf("%s: %d %+v, want %s", url, got.status, got.member, want)
+			}
+		}
+		seen := map[string]int{}
+		for range 60 {
+			if got := s.ask(question{url: "http://shop.test/api/both/x"}); got.member != nil {
+				seen[got.member.Member]++
+			}
+		}
+		if seen["left"]+seen["right"] != 60 || seen["left"] == 0 || seen["right"] == 0 {
+			t.Errorf("a route with two pools went to %v", seen)
+		}
+		if got := s.raw("web", "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, " 200 OK") {
+			t.Errorf("without a host: %s", got)
 		}
 	})
 }

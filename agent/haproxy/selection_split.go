@@ -43,23 +43,28 @@ func (b *builder) split(set string, shares []share) {
 	b.structure.Maps[to] = append(b.structure.Maps[to], splitEntries(set, shares)...)
 }
 
-// sole adds a route if one share has it all.
-func (b *builder) sole(l *model.Listener, r *model.Route, shares []share) {
-	var only []share
+// sole gives the value of the share that has it all; empty if none has.
+func sole(shares []share) string {
+	only := ""
 	for _, one := range shares {
+		if one.weight > 0 && only != "" {
+			return ""
+		}
 		if one.weight > 0 {
-			only = append(only, one)
+			only = one.value
 		}
 	}
-	if len(only) != 1 {
-		return
-	}
+	return only
+}
+
+// sole adds a route all of whose requests go to one target.
+func (b *builder) sole(l *model.Listener, r *model.Route, target string) {
 	key := r.Name
 	if isStream(l) {
 		key = splitSet(l, r.Name)
 	}
 	to := b.mapPath(solesMap)
-	b.structure.Maps[to] = append(b.structure.Maps[to], socket.Entry{Key: key, Value: only[0].value})
+	b.structure.Maps[to] = append(b.structure.Maps[to], socket.Entry{Key: key, Value: target})
 }
 
 // splitEntries gives the entries in order of the numbers.

@@ -64,6 +64,14 @@ func (l *ledger) applied(key types.NamespacedName, now outcome) {
 	l.changed(key)
 }
 
+// replaced reports whether what is on record is of an earlier load balancer of the name.
+func (l *ledger) replaced(key types.NamespacedName, uid types.UID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.records[key]
+	return known != nil && known.outcome.uid != uid
+}
+
 // read gives what is known of a load balancer, and its last repairs; nil where nothing is.
 func (l *ledger) read(key types.NamespacedName, uid types.UID) (*outcome, []v1alpha1.RepairRecord) {
 	l.mu.Lock()

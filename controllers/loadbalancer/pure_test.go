@@ -99,6 +99,10 @@ func TestConditions(t *testing.T) {
 			func(_ *v1alpha1.LoadBalancer, e *evidence) { e.outcome.result.Terminating = []apply.Ref{refOf("a")} },
 			"Ready=False/Progressing Reconciling=True/Progressing", "waiting for what somebody is deleting: RoleBinding shop/a",
 		},
+		"a namespace that goes": {
+			func(_ *v1alpha1.LoadBalancer, e *evidence) { e.outcome.result.Going = []apply.Ref{refOf("a")} },
+			"Ready=False/Progressing Reconciling=True/Progressing", "the API server says that the namespace goes, and takes nothing new: RoleBinding shop/a",
+		},
 		"no Deployment": {
 			func(_ *v1alpha1.LoadBalancer, e *evidence) { e.deployment = nil },
 			"Ready=False/Progressing Reconciling=True/Progressing", "objects are being made",

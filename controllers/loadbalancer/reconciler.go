@@ -119,6 +119,10 @@ func (r *reconciler) apply(ctx context.Context, seen observed) (outcome, error) 
 			return out, err
 		}
 	}
+	if key := client.ObjectKeyFromObject(lb); r.ledger.replaced(key, lb.UID) {
+		// What went with the earlier one was taken by nobody.
+		r.engine.Renew(setKey(key))
+	}
 	out.result, err = r.engine.Apply(ctx, r.set(lb, render.Objects(render.Input{
 		Namespace: lb.Namespace, Name: lb.Name, UID: lb.UID, Spec: &lb.Spec, Model: model,
 		AgentImage: r.agentImage, HAProxyImage: r.haproxyImage,

@@ -32,6 +32,10 @@ import (
 	"github.com/fairlead/fairlead/controllers/internal/pace"
 )
 
+// statusWorkers is how many statuses are written at the same time: so many that hundreds of load balancers that come at
+// once need not wait for theirs, and few enough to leave the API server to the repairs.
+const statusWorkers = 4
+
 // Options are what the controllers need beside a manager.
 type Options struct {
 	// Engine applies the sets; it must know Kinds.
@@ -82,7 +86,7 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 		WatchesRawSource(source.Kind[client.Object](own, &appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(ofInstance))).
 		WatchesRawSource(source.Kind[client.Object](own, &corev1.Service{}, handler.EnqueueRequestsFromMapFunc(ofInstance))).
 		WatchesRawSource(source.Func(statuses.Start)).
-		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: statusWorkers, RateLimiter: backoff.Limiter()}).
 		Complete(&statusReconciler{
 			client: mgr.GetClient(), own: own, ledger: ledger, events: mgr.GetEventRecorder(v1alpha1.ManagedBy), began: statuses.Began,
 		})

@@ -53,7 +53,7 @@ type judge struct {
 	replicas v1alpha1.ReplicaCounts
 	problems *v1alpha1.Problems
 	// What stands in the way, with the first in the order of the alphabet.
-	refused, conflicts, contested, drifted, terminating, refusals conditions.Sample
+	refused, conflicts, contested, drifted, terminating, going, refusals conditions.Sample
 }
 
 // sample notes what stands in the way.
@@ -81,6 +81,9 @@ func (j *judge) sample() {
 	}
 	for _, ref := range result.Terminating {
 		j.terminating.Add(ref.String())
+	}
+	for _, ref := range result.Going {
+		j.going.Add(ref.String())
 	}
 }
 
@@ -138,7 +141,7 @@ func (j *judge) applied() conditions.Verdict {
 
 // working reports whether the operator has objects left to bring into force.
 func (j *judge) working() bool {
-	return j.outcome == nil || j.outcome.generation != j.lb.Generation || !j.outcome.result.Done() || j.terminating.Count > 0 ||
+	return j.outcome == nil || j.outcome.generation != j.lb.Generation || !j.outcome.result.Done() || j.terminating.Count+j.going.Count > 0 ||
 		j.deployment == nil || j.service == nil
 }
 
@@ -148,6 +151,9 @@ func (j *judge) progress() string {
 	}
 	if j.terminating.Count > 0 {
 		return "waiting for what somebody is deleting: " + j.terminating.String()
+	}
+	if j.going.Count > 0 {
+		return "the API server says that the namespace goes, and takes nothing new: " + j.going.String()
 	}
 	return "objects are being made"
 }

@@ -286,6 +286,25 @@ func TestDeletion(t *testing.T) {
 	o.applied(t, again)
 }
 
+// TestRemadeAtOnce: the objects of a load balancer that is made anew at once come back, also where foreign changes are left.
+func TestRemadeAtOnce(t *testing.T) {
+	t.Parallel()
+	o := running(t)
+	warn := func(spec *v1alpha1.LoadBalancerSpec) { spec.Drift = v1alpha1.Warn }
+	lb := o.balancer(t, "remade", warn)
+	o.applied(t, lb)
+	for range 3 {
+		if err := o.client.Delete(t.Context(), lb); err != nil {
+			t.Fatal(err)
+		}
+		again := balancer(lb.Namespace)
+		warn(&again.Spec)
+		o.create(t, again)
+		o.applied(t, again)
+		lb = again
+	}
+}
+
 // TestRestartWritesNothing: a new operator finds all as it should be, and says nothing that was said before.
 func TestRestartWritesNothing(t *testing.T) {
 	o := running(t)

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -49,7 +50,7 @@ type Figure struct {
 // sizes are how large the measurement is.
 type sizes struct {
 	namespaces, large, edits, editors, rounds, workers, balancers int
-	rest                                                          time.Duration
+	rest, pause                                                   time.Duration
 	// profile is the file for a CPU profile of the operator while it covers; empty for none.
 	profile string
 }
@@ -65,6 +66,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "times that the bare client and the operator cover all namespaces, in turns")
 	flag.IntVar(&s.workers, "workers", 16, "parallel writes, of the bare client and of the operator")
 	flag.IntVar(&s.balancers, "loadbalancers", 500, "load balancers of their own measurements; 0 leaves them out")
+	flag.DurationVar(&s.pause, "pause", 500*time.Millisecond, "pause of an editor before each edit of a load balancer's objects")
 	flag.DurationVar(&s.rest, "rest", time.Minute, "how long to count writes at rest; 0 leaves it out")
 	flag.StringVar(&s.profile, "profile", "", "file for a CPU profile of the operator while it covers")
 	flag.Usage = func() {
@@ -86,12 +88,14 @@ type bench struct {
 	dir     string
 	binary  string
 	plane   *controlplane.ControlPlane
-	client  client.Client
+	client  client.WithWatch
 	plain   kubernetes.Interface
 	process *operator.Process
 	watch   *watcher
 	start   time.Time
 	figures []Figure
+	// failures is how many errors in the operator's log were told.
+	failures int
 	// profileAddress is where the operator serves profiles; "0" for nowhere.
 	profileAddress string
 	out            io.Writer
@@ -150,7 +154,7 @@ func (b *bench) setUp(ctx context.Context) error {
 	if _, err := envtest.InstallCRDs(cfg, envtest.CRDInstallOptions{Paths: []string{filepath.Join(root, "config", "crd", "bases")}}); err != nil {
 		return fmt.Errorf("install the CRDs: %w", err)
 	}
-	if b.client, err = client.New(cfg, client.Options{Scheme: setup.Scheme()}); err != nil {
+	if b.client, err = client.NewWithWatch(cfg, client.Options{Scheme: setup.Scheme()}); err != nil {
 		return fmt.Errorf("build a client: %w", err)
 	}
 	if b.plain, err = kubernetes.NewForConfig(cfg); err != nil {
@@ -182,8 +186,20 @@ func (b *bench) startOperator(ctx context.Context) error {
 	return b.process.Ready(ctx)
 }
 
+// stopOperator tells, too, what the operator has logged as errors.
 func (b *bench) stopOperator() error {
-	err := b.process.Stop()
+	text, err := os.ReadFile(filepath.Join(b.dir, "operator.log"))
+	var failures []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, `"level":"error"`) {
+			failures = append(failures, line)
+		}
+	}
+	if len(failures) > b.failures {
+		b.say("the operator has logged %d errors, the last: %s", len(failures)-b.failures, failures[len(failures)-1])
+		b.failures = len(failures)
+	}
+	err = errors.Join(err, b.process.Stop())
 	b.process = nil
 	return err
 }
