@@ -116,6 +116,8 @@ func TestTouches(t *testing.T) {
 		"replicas":             {deployments, `{"f:spec":{"f:replicas":{}}}`, false, true},
 		"replicas scaled":      {deployments, `{"f:spec":{"f:replicas":{}}}`, true, false},
 		"bundle":               {mutatingWebhooks, `{"f:webhooks":{"k:{\"name\":\"a\"}":{"f:clientConfig":{"f:caBundle":{}}}}}`, false, false},
+		"policy of validator":  {validatingWebhooks, `{"f:webhooks":{"k:{\"name\":\"a\"}":{"f:failurePolicy":{}}}}`, false, false},
+		"policy of mutator":    {mutatingWebhooks, `{"f:webhooks":{"k:{\"name\":\"a\"}":{"f:failurePolicy":{}}}}`, false, true},
 		"bundle and url":       {mutatingWebhooks, `{"f:webhooks":{"k:{\"name\":\"a\"}":{"f:clientConfig":{"f:caBundle":{},"f:url":{}}}}}`, false, true},
 		"secrets of a account": {serviceAccounts, `{"f:secrets":{".":{},"k:{\"name\":\"x\"}":{}},"f:imagePullSecrets":{}}`, false, false},
 		"an atomic map":        {networkPolicies, `{"f:spec":{"f:podSelector":{}}}`, false, true},

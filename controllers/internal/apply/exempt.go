@@ -59,8 +59,12 @@ var exemptionTable = map[schema.GroupKind]exemptions{
 	{Group: "rbac.authorization.k8s.io", Kind: "RoleBinding"}:        {recreate: []string{"roleRef"}},
 	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}: {recreate: []string{"roleRef"}},
 
-	{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}:   webhooks,
-	{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}: webhooks,
+	{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}: webhooks,
+	{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}: {
+		// istiod lets everything pass until it can answer, and nothing from then on.
+		ignored: append([]string{"webhooks.[].failurePolicy"}, webhooks.ignored...),
+		locked:  webhooks.locked,
+	},
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: {
 		ignored: []string{"spec.conversion.webhook.clientConfig.caBundle"},
 	},

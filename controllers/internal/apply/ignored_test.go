@@ -128,6 +128,8 @@ func TestIgnored(t *testing.T) {
 		"restart-daemon-set":   {daemonSet, restart, `"kubectl.kubernetes.io/restartedAt":"2026`, image.patch},
 		"bundle-mutating":      {mutatingWebhook, bundle, `"caBundle":"` + ca, timeout},
 		"bundle-validating":    {validatingWebhook, bundle, `"caBundle":"` + ca, timeout},
+		"policy-validating": {validatingWebhook,
+			`[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`, `"failurePolicy":"Ignore"`, timeout},
 		"bundle-definition": {definition,
 			fmt.Sprintf(`[{"op":"add","path":"/spec/conversion/webhook/clientConfig/caBundle","value":%q}]`, ca), `"caBundle":"` + ca,
 			`[{"op":"replace","path":"/spec/conversion/webhook/clientConfig/service/path","value":"/x"}]`},
