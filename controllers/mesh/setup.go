@@ -1,0 +1,174 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mesh installs Istio's control planes and keeps them as Meshes ask for them.
+//
+// Three reconcilers share a ledger: one applies the objects of a mesh, one writes its status, and one applies what meshes
+// share: the definitions of Istio's kinds, and what runs on nodes.
+//
+//	observe ──▶ plan (choose, check, render) ──▶ apply ──▶ ledger ──▶ status
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/internal/backoff"
+	"github.com/fairlead/fairlead/controllers/internal/pace"
+	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
+)
+
+// Options are what the controllers need beside a manager.
+type Options struct {
+	// Engine applies the sets; it must know Kinds.
+	Engine *apply.Engine
+	// Catalogue has the versions of Istio.
+	Catalogue *catalogue.Catalogue
+	// Workers is how many meshes are applied at the same time.
+	Workers int
+	// Now is the clock that the ends of life of versions are measured by; nil for the machine's.
+	Now func() time.Time
+}
+
+// parts are what the controllers are made of.
+type parts struct {
+	mgr       ctrl.Manager
+	options   Options
+	own       cache.Cache
+	observer  *observer
+	ledger    *ledger
+	watches   *watches
+	statuses  *pace.Trigger
+	sharing   *pace.Trigger
+	resources metadata.Interface
+}
+
+// SetupWithManager adds the controllers to a manager.
+func SetupWithManager(mgr ctrl.Manager, options Options) error {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	own, err := ownCache(mgr)
+	if err != nil {
+		return err
+	}
+	versions, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("build the client of the cluster's version: %w", err)
+	}
+	resources, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("build the client of Istio's objects: %w", err)
+	}
+	p := &parts{
+		mgr: mgr, options: options, own: own, ledger: newLedger(), watches: &watches{client: mgr.GetClient()},
+		observer: &observer{client: mgr.GetClient(), own: own, kubernetes: &kubernetes{client: versions}},
+		statuses: pace.NewTrigger(pace.Gather), sharing: pace.NewTrigger(pace.Gather), resources: resources,
+	}
+	p.ledger.changed = func(mesh string) { p.statuses.Fire(types.NamespacedName{Name: mesh}) }
+	p.ledger.wanted = func() {
+		p.sharing.Fire(types.NamespacedName{Name: sharedDefinitions})
+		p.sharing.Fire(types.NamespacedName{Name: sharedNodes})
+	}
+	for name, add := range map[string]func() error{"": p.meshes, " of what is shared": p.shared, " of statuses": p.status} {
+		if err := add(); err != nil {
+			return fmt.Errorf("set up the controller%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// meshes adds the controller that applies meshes.
+func (p *parts) meshes() error {
+	b := ctrl.NewControllerManagedBy(p.mgr).Named("mesh").
+		For(&v1alpha1.Mesh{}, builder.WithPredicates(wishesChanged())).
+		Watches(&v1alpha1.Mesh{}, p.watches.others()).
+		Watches(partial(namespaces), handler.EnqueueRequestsFromMapFunc(p.watches.inNamespace), builder.OnlyMetadata, builder.WithPredicates(goes())).
+		WatchesRawSource(source.Kind[client.Object](p.own, &corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(p.watches.leaving))).
+		WatchesRawSource(source.Kind[client.Object](p.own, &appsv1.Deployment{}, handler.Funcs{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: p.options.Workers, RateLimiter: backoff.Limiter()})
+	for _, kind := range Kinds() {
+		b = b.WatchesRawSource(p.source(kind, requestOf))
+	}
+	return b.Complete(&reconciler{
+		observer: p.observer, writer: p.mgr.GetClient(), engine: p.options.Engine, ledger: p.ledger,
+		planner: &planner{catalogue: p.options.Catalogue, now: p.options.Now, kept: map[string]kept{}},
+	})
+}
+
+// shared adds the controller that applies what meshes share. It works on one thing at a time.
+func (p *parts) shared() error {
+	b := ctrl.NewControllerManagedBy(p.mgr).Named("mesh-shared").
+		WatchesRawSource(source.Func(p.startSharing)).
+		WatchesRawSource(source.Kind[client.Object](p.own, partial(definitions), handler.Funcs{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: backoff.Limiter()})
+	for _, kind := range Kinds() {
+		b = b.WatchesRawSource(p.source(kind, sharedRequestOf))
+	}
+	return b.Complete(&sharedReconciler{
+		client: p.mgr.GetClient(), own: p.own, objects: p.resources, engine: p.options.Engine, ledger: p.ledger,
+		catalogue: p.options.Catalogue, kubernetes: p.observer.kubernetes,
+	})
+}
+
+// startSharing asks for all that is shared once, also where no mesh is left that would.
+func (p *parts) startSharing(ctx context.Context, queue pace.Queue) error {
+	err := p.sharing.Start(ctx, queue)
+	p.ledger.wanted()
+	return err
+}
+
+// status adds the controller that writes statuses.
+func (p *parts) status() error {
+	part := handler.EnqueueRequestsFromMapFunc(ofPart)
+	return ctrl.NewControllerManagedBy(p.mgr).Named("mesh-status").
+		For(&v1alpha1.Mesh{}, builder.WithPredicates(wishesChanged())).
+		Watches(partial(namespaces), handler.EnqueueRequestsFromMapFunc(p.watches.ofNamespace), builder.OnlyMetadata, builder.WithPredicates(relabelled())).
+		WatchesRawSource(source.Kind[client.Object](p.own, &appsv1.Deployment{}, part)).
+		WatchesRawSource(source.Kind[client.Object](p.own, &admissionv1.MutatingWebhookConfiguration{}, part)).
+		WatchesRawSource(source.Kind[client.Object](p.own, &corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(p.watches.ofPod))).
+		WatchesRawSource(source.Func(p.statuses.Start)).
+		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
+		Complete(&statusReconciler{
+			observer: p.observer, writer: p.mgr.GetClient(), ledger: p.ledger, catalogue: p.options.Catalogue,
+			events: p.mgr.GetEventRecorder(v1alpha1.ManagedBy), began: p.statuses.Began,
+		})
+}
+
+func (p *parts) source(kind apply.Kind, of func(set string) (reconcile.Request, bool)) source.Source {
+	return p.options.Engine.Source(kind.GVK, func(object *apply.Object) (reconcile.Request, bool) {
+		return of(p.options.Engine.SetOf(kind.GVK, object))
+	})
+}
+
+// ownCache holds what ownObjects says. The manager's cache has those of everybody, and of each only what others look at.
+func ownCache(mgr ctrl.Manager) (cache.Cache, error) {
+	own, err := cache.New(mgr.GetConfig(), cache.Options{
+		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), ByObject: ownObjects(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the cache of control planes: %w", err)
+	}
+	if err := mgr.Add(own); err != nil {
+		return nil, fmt.Errorf("add the cache of control planes: %w", err)
+	}
+	return own, nil
+}

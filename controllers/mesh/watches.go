@@ -1,0 +1,159 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mesh
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/mesh/rollout"
+)
+
+// keyPrefix begins the keys of sets of one mesh, sharedPrefix those of sets that meshes share.
+const (
+	keyPrefix    = "mesh/"
+	sharedPrefix = "mesh-shared/"
+)
+
+func setKey(mesh string) string { return keyPrefix + mesh }
+
+// requestOf is the request of the mesh that a set belongs to.
+func requestOf(set string) (reconcile.Request, bool) {
+	name, ours := strings.CutPrefix(set, keyPrefix)
+	return named(name), ours
+}
+
+// sharedRequestOf is the request of a set that meshes share.
+func sharedRequestOf(set string) (reconcile.Request, bool) {
+	name, ours := strings.CutPrefix(set, sharedPrefix)
+	return named(name), ours
+}
+
+func named(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
+}
+
+// watches turns events into requests.
+type watches struct{ client client.Reader }
+
+// all are the meshes that pass a test.
+func (w *watches) all(ctx context.Context, test func(*v1alpha1.Mesh) bool) []reconcile.Request {
+	var list v1alpha1.MeshList
+	if err := w.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "cannot list meshes")
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		if test(&list.Items[i]) {
+			out = append(out, named(list.Items[i].Name))
+		}
+	}
+	return out
+}
+
+// others asks for the other meshes when one comes, goes or is another one now: which one is the first, and which one
+// holds a namespace, depends on all.
+func (w *watches) others() handler.EventHandler {
+	ask := func(ctx context.Context, mesh client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, request := range w.all(ctx, func(other *v1alpha1.Mesh) bool { return other.Name != mesh.GetName() }) {
+			queue.Add(request)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if !e.IsInInitialList {
+				ask(ctx, e.Object, queue)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			ask(ctx, e.Object, queue)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
+				ask(ctx, e.ObjectNew, queue)
+			}
+		},
+	}
+}
+
+// inNamespace are the meshes whose control plane a namespace has.
+func (w *watches) inNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return string(mesh.Spec.Namespace) == namespace.GetName() })
+}
+
+// ofPod are the meshes that gave a pod its proxy.
+func (w *watches) ofPod(ctx context.Context, pod client.Object) []reconcile.Request {
+	revision, ok := revisionOf(pod)
+	if !ok {
+		return nil
+	}
+	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return rollout.Owns(mesh.Name, revision) })
+}
+
+// leaving is ofPod for those that wait for their proxies to go.
+func (w *watches) leaving(ctx context.Context, pod client.Object) []reconcile.Request {
+	revision, ok := revisionOf(pod)
+	if !ok {
+		return nil
+	}
+	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool {
+		return mesh.DeletionTimestamp != nil && rollout.Owns(mesh.Name, revision)
+	})
+}
+
+// ofNamespace are the meshes with a revision that a namespace names, or named.
+func (w *watches) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	revision := namespace.GetLabels()[annotationRevision]
+	if revision == "" {
+		return nil
+	}
+	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return rollout.Owns(mesh.Name, revision) })
+}
+
+// ofPart is the mesh of one of its objects.
+func ofPart(_ context.Context, object client.Object) []reconcile.Request {
+	return []reconcile.Request{named(object.GetLabels()[labelMesh])}
+}
+
+// wishesChanged lets no status write of our own through.
+func wishesChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld, e.ObjectNew
+		return before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() || paused(before) != paused(after) ||
+			(before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil) ||
+			slices.Contains(before.GetFinalizers(), finalizer) != slices.Contains(after.GetFinalizers(), finalizer)
+	}}
+}
+
+// goes lets namespaces through that go or are gone; one that appears is nobody's concern.
+func goes() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() },
+	}
+}
+
+// relabelled lets namespaces through that come, go or name another revision.
+func relabelled() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetLabels()[annotationRevision] != e.ObjectNew.GetLabels()[annotationRevision]
+	}}
+}
+
+func paused(object metav1.Object) bool {
+	return object.GetAnnotations()[v1alpha1.AnnotationPaused] == "true"
+}
