@@ -205,8 +205,8 @@ func imageValues(image *v1alpha1.MeshImage) map[string]any {
 // take marks what was rendered with the name of the mesh, and notes what makes it ready.
 func (p *plan) take(mesh string, rendered []render.Object) error {
 	for _, o := range rendered {
-		if !written[o.GetObjectKind().GroupVersionKind()] {
-			return fmt.Errorf("%s: the operator does not make objects of this kind", render.RefOf(o))
+		if err := makes(o); err != nil {
+			return err
 		}
 		switch o.(type) {
 		case *appsv1.Deployment:
@@ -216,6 +216,14 @@ func (p *plan) take(mesh string, rendered []render.Object) error {
 		}
 	}
 	p.objects = label(mesh, rendered)
+	return nil
+}
+
+// makes refuses an object of a kind that a cluster may not have.
+func makes(o render.Object) error {
+	if !written[o.GetObjectKind().GroupVersionKind()] {
+		return fmt.Errorf("%s: the operator does not make objects of this kind", render.RefOf(o))
+	}
 	return nil
 }
 

@@ -39,14 +39,15 @@ func (j *judge) revisionStates() []v1alpha1.MeshRevision {
 			workloads[revision][workload(pod)] = true
 		}
 	}
+	// The version of the one that was applied is known for certain, and by this status to whom comes after us.
+	there := slices.DeleteFunc(slices.Clone(j.revisions), func(i installed) bool { return i.revision == j.outcome.revision })
+	if j.outcome.revision != "" {
+		there = append(there, installed{j.outcome.revision, j.outcome.version})
+	}
 	var out []v1alpha1.MeshRevision
-	for _, i := range j.revisions {
-		version := i.version
-		if i.revision == j.outcome.revision {
-			version = j.outcome.version
-		}
+	for _, i := range there {
 		out = append(out, v1alpha1.MeshRevision{
-			Name: i.revision, Version: version.String(), State: j.state(i.revision),
+			Name: i.revision, Version: i.version.String(), State: j.state(i.revision),
 			Workloads: int32(len(workloads[i.revision])), Namespaces: j.namespaces[i.revision],
 		})
 	}

@@ -32,7 +32,7 @@ const (
 )
 
 // useCheck is how soon to look again whether definitions that no mesh needs are still used. No event tells.
-const useCheck = time.Minute
+const useCheck = 10 * time.Second
 
 // sharedReconciler keeps what meshes share. Of each there is one set in a cluster, of the newest version that a mesh has.
 type sharedReconciler struct {
@@ -45,11 +45,15 @@ type sharedReconciler struct {
 	catalogue  *catalogue.Catalogue
 	kubernetes *kubernetes
 
-	// known is what was rendered last: to render takes longer than to repair a change.
+	// known and agents are what was rendered last: to render takes longer than to repair a change.
 	known struct {
 		version    catalogue.Version
 		kubernetes string
 		objects    []client.Object
+	}
+	agents struct {
+		of      *render.Nodes
+		objects []client.Object
 	}
 }
 
@@ -110,11 +114,14 @@ func (r *sharedReconciler) definitions(ctx context.Context, all []contributor) (
 	if len(all) > 0 && all[0].outcome.version.Compare(version) > 0 {
 		version = all[0].outcome.version
 	}
-	out := shared{}
-	objects, err := r.render(version)
+	cluster, err := r.kubernetes.version()
 	if err != nil {
+		return ctrl.Result{}, err
+	}
+	objects, err := r.render(version, cluster)
+	if err != nil {
+		out := shared{of: wishes(all)}
 		out.stuck = stuck{v1alpha1.ReasonUnknownVersion, fmt.Sprintf("the definitions of Istio's kinds are of version %s: %v", version, err)}
-		out.of = wishes(all)
 		r.ledger.appliedShared(sharedDefinitions, teller(all), out)
 		return ctrl.Result{}, nil
 	}
@@ -153,13 +160,9 @@ func (r *sharedReconciler) live(ctx context.Context) (catalogue.Version, error) 
 }
 
 // render gives the definitions of a version; none for the zero version.
-func (r *sharedReconciler) render(version catalogue.Version) ([]client.Object, error) {
+func (r *sharedReconciler) render(version catalogue.Version, cluster string) ([]client.Object, error) {
 	if version == (catalogue.Version{}) {
 		return nil, nil
-	}
-	cluster, err := r.kubernetes.version()
-	if err != nil {
-		return nil, err
 	}
 	if r.known.version == version && r.known.kubernetes == cluster {
 		return r.known.objects, nil
@@ -208,12 +211,32 @@ func (r *sharedReconciler) nodes(ctx context.Context, all []contributor) (ctrl.R
 	if len(all) == 0 {
 		return r.apply(ctx, sharedNodes, nil, nil, of)
 	}
-	rendered, err := all[0].outcome.nodes.Objects()
+	objects, err := r.renderNodes(all[0].outcome.nodes)
 	if err != nil {
-		r.ledger.appliedShared(sharedNodes, all[0].mesh.Name, shared{of: of, stuck: stuck{v1alpha1.ReasonInvalidValues, err.Error()}})
+		r.ledger.appliedShared(sharedNodes, teller(all), shared{
+			of: of, stuck: stuck{v1alpha1.ReasonInvalidValues, fmt.Sprintf("what runs on nodes cannot be made: %v", err)},
+		})
 		return ctrl.Result{}, nil
 	}
-	return r.apply(ctx, sharedNodes, label(sharedNodes, rendered), all, of)
+	return r.apply(ctx, sharedNodes, objects, all, of)
+}
+
+// renderNodes gives what runs on nodes. Plans that did not change have the same pointer.
+func (r *sharedReconciler) renderNodes(nodes *render.Nodes) ([]client.Object, error) {
+	if r.agents.of == nodes {
+		return r.agents.objects, nil
+	}
+	rendered, err := nodes.Objects()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range rendered {
+		if err := makes(o); err != nil {
+			return nil, err
+		}
+	}
+	r.agents.of, r.agents.objects = nodes, label(sharedNodes, rendered)
+	return r.agents.objects, nil
 }
 
 func (r *sharedReconciler) apply(

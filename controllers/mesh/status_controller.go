@@ -6,6 +6,7 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -85,13 +86,20 @@ func (r *statusReconciler) gather(ctx context.Context, mesh *v1alpha1.Mesh) (*ev
 		return nil, err
 	}
 	out.namespaces = map[string]int32{}
+	var counted []string
 	for _, i := range out.revisions {
+		counted = append(counted, i.revision)
+	}
+	if out.outcome != nil && out.outcome.revision != "" && !slices.Contains(counted, out.outcome.revision) {
+		counted = append(counted, out.outcome.revision)
+	}
+	for _, revision := range counted {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(namespaces.GroupVersion().WithKind(namespaces.Kind + "List"))
-		if err := r.client.List(ctx, list, client.MatchingLabels{annotationRevision: i.revision}, client.UnsafeDisableDeepCopy); err != nil {
+		if err := r.client.List(ctx, list, client.MatchingLabels{annotationRevision: revision}, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list namespaces: %w", err)
 		}
-		out.namespaces[i.revision] = int32(len(list.Items))
+		out.namespaces[revision] = int32(len(list.Items))
 	}
 	return out, nil
 }

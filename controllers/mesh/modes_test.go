@@ -1,0 +1,121 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mesh_test
+
+import (
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/testutil"
+)
+
+// selectorKey is a foreign change of the Service of istiod.
+const selectorKey = `[{"op":"add","path":"/spec/selector/x","value":"y"}]`
+
+// wantKey checks that a foreign change of the Service stands.
+func (o *operator) wantKey(t *testing.T, service *unstructured.Unstructured) {
+	t.Helper()
+	now := service.DeepCopy()
+	if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(service), now); err != nil {
+		t.Fatal(err)
+	}
+	if value, _, _ := unstructured.NestedString(now.Object, "spec", "selector", "x"); value != "y" {
+		t.Errorf("the change was undone")
+	}
+}
+
+func TestWarn(t *testing.T) {
+	o := running(t)
+	m := o.applied(t, o.mesh(t, "warns", "1.31", func(m *v1alpha1.Mesh) { m.Spec.Drift = v1alpha1.Warn }))
+	service := o.subject(t, m, edit{kind: "Service", name: "istiod-REV"})
+	o.edit(t, service.DeepCopy(), selectorKey)
+	got := o.awaitReady(t, m, "False/ForeignEdits")
+	if condition(got, v1alpha1.ConditionDrifted) != "True/ForeignEdits" || len(got.Status.Repairs) != 1 || got.Status.Repairs[0].Repaired ||
+		got.Status.Repairs[0].Manager != editor {
+		t.Errorf("the status is %+v", got.Status)
+	}
+	o.wantKey(t, service)
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.Drift = v1alpha1.Repair })
+	o.repaired(t, service)
+	o.applied(t, m)
+}
+
+func TestPaused(t *testing.T) {
+	o := running(t)
+	m := o.applied(t, o.mesh(t, "paused", "1.31"))
+	service := o.subject(t, m, edit{kind: "Service", name: "istiod-REV"})
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"} })
+	o.awaitReady(t, m, "Unknown/Paused")
+	o.edit(t, service.DeepCopy(), selectorKey)
+	o.awaitReady(t, m, "Unknown/Paused")
+	o.wantKey(t, service)
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Annotations = nil })
+	o.repaired(t, service)
+	o.applied(t, m)
+}
+
+// TestNameTaken: what others made is not taken, unless they allow it.
+func TestNameTaken(t *testing.T) {
+	o := running(t)
+	namespace := testutil.Namespace(t, cluster.Config(t), "taken")
+	m := o.mesh(t, "taken", "1.31", func(m *v1alpha1.Mesh) { m.Spec.Namespace = v1alpha1.NamespaceName(namespace) })
+	o.applied(t, m)
+	o.uninstall(t, m)
+	theirs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "istio-" + m.Name + "-1-31-0"}, Data: map[string]string{"x": "y"}}
+	if err := o.client.Create(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	m.ResourceVersion, m.UID, m.Finalizers, m.DeletionTimestamp = "", "", nil, nil
+	if err := o.client.Create(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	got := o.awaitReady(t, m, "False/NameTaken")
+	if condition(got, v1alpha1.ConditionConflicted) != "True/NameTaken" || condition(got, v1alpha1.ConditionStalled) != "True/NameTaken" {
+		t.Errorf("the conditions are %+v", got.Status.Conditions)
+	}
+	change(t, o, theirs, func(c *corev1.ConfigMap) { c.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "true"} })
+	// Foreign objects are looked at twice a minute; a change of the mesh is faster.
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.EndOfLife = v1alpha1.EndOfLifeRefuse })
+	o.applied(t, m)
+}
+
+// TestVersionChange: in place, another version replaces the one that runs; by Canary, and downwards, nothing happens yet.
+func TestVersionChange(t *testing.T) {
+	o := running(t)
+	m := o.applied(t, o.mesh(t, "moves", "1.30", func(m *v1alpha1.Mesh) { m.Spec.Upgrade.Strategy = v1alpha1.UpgradeInPlace }))
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.Version = "1.31" })
+	got := o.await(t, m, "1.31 is in force", func(m *v1alpha1.Mesh) bool {
+		return condition(m, v1alpha1.ConditionReady) == "False/IstiodUnavailable" && len(m.Status.Revisions) == 1 && m.Status.Revisions[0].Version == "1.31.0"
+	})
+	if got.Status.Revisions[0].Name != m.Name || len(got.Status.Repairs) > 0 {
+		t.Errorf("the status is %+v", got.Status)
+	}
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.Version = "1.30" })
+	got = o.awaitReady(t, m, "False/UnsupportedUpgrade")
+	if got.Status.Revisions[0].Version != "1.31.0" || got.Status.DesiredVersion != "1.30.4" {
+		t.Errorf("the status is %+v", got.Status)
+	}
+	canary := o.applied(t, o.mesh(t, "stands", "1.30"))
+	change(t, o, canary, func(m *v1alpha1.Mesh) { m.Spec.Version = "1.31" })
+	got = o.awaitReady(t, canary, "False/UnsupportedUpgrade")
+	if len(got.Status.Revisions) != 1 || got.Status.Revisions[0].Name != canary.Name+"-1-30-4" {
+		t.Errorf("the status is %+v", got.Status)
+	}
+	service := o.subject(t, got, edit{kind: "Service", name: "istiod-REV"})
+	o.edit(t, service.DeepCopy(), selectorKey)
+	o.repaired(t, service)
+	testutil.Eventually(t, soon, "the repair is told", func() (bool, string) {
+		found := &v1alpha1.Mesh{}
+		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(canary), found); err != nil {
+			t.Fatal(err)
+		}
+		return len(found.Status.Repairs) == 1, fmt.Sprint(found.Status.Repairs)
+	})
+}
