@@ -54,7 +54,7 @@ var edits = map[string]edit{
 	"20 HorizontalPodAutoscaler: its bounds": {"HorizontalPodAutoscaler", "istiod-REV", `[{"op":"replace","path":"/spec/maxReplicas","value":9}]`},
 	"21 ClusterRoleBinding: a subject":       {"ClusterRoleBinding", "istiod-clusterrole-REV-NS", `[{"op":"add","path":"/subjects/-","value":{"kind":"User","name":"x","apiGroup":"rbac.authorization.k8s.io"}}]`},
 	"22 validator: a rule":                   {"ValidatingWebhookConfiguration", "istio-validator-REV-NS", `[{"op":"replace","path":"/webhooks/0/rules/0/operations","value":["CREATE"]}]`},
-	"23 NetworkPolicy or Role: a rule":       {"Role", "istiod-REV", `[{"op":"add","path":"/rules/-","value":{"apiGroups":[""],"resources":["secrets"],"verbs":["*"]}}]`},
+	"23 Role: a rule":                        {"Role", "istiod-REV", `[{"op":"add","path":"/rules/-","value":{"apiGroups":[""],"resources":["secrets"],"verbs":["*"]}}]`},
 }
 
 // resource finds how a kind is named in the API's paths.
@@ -130,7 +130,7 @@ func path(t *testing.T, object *unstructured.Unstructured) string {
 	return prefix + "/" + plural + "/" + object.GetName()
 }
 
-// break makes an edit.
+// edit makes an edit.
 func (o *operator) edit(t *testing.T, object *unstructured.Unstructured, patch string) {
 	t.Helper()
 	var err error
@@ -236,10 +236,22 @@ func TestEveryObject(t *testing.T) {
 func TestRest(t *testing.T) {
 	o := running(t)
 	for _, version := range []string{"1.31", "1.30"} {
-		m := o.mesh(t, "rests", version, func(m *v1alpha1.Mesh) { m.Spec.Profile = v1alpha1.ProfileAmbient })
+		member := o.labelled(t, "rests", map[string]string{"mesh-test": "rests-" + version})
+		m := o.mesh(t, "rests", version, func(m *v1alpha1.Mesh) {
+			m.Spec.Profile = v1alpha1.ProfileAmbient
+			m.Spec.Members = &v1alpha1.MeshMembers{NamespaceSelector: v1alpha1.NamespaceSelector{
+				MatchLabels: map[string]v1alpha1.LabelValue{"mesh-test": v1alpha1.LabelValue("rests-" + version)},
+			}}
+		})
 		o.applied(t, m)
 		o.run(t, m)
 		o.awaitReady(t, m, "True/InForce")
+		testutil.Eventually(t, soon, "the member is labelled", func() (bool, string) {
+			if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(member), member); err != nil {
+				t.Fatal(err)
+			}
+			return member.Labels["istio.io/dataplane-mode"] == "ambient", fmt.Sprint(member.Labels)
+		})
 	}
 	writes := func(when string, span time.Duration) {
 		t.Helper()

@@ -4,7 +4,7 @@
 // Package mesh installs Istio's control planes and keeps them as Meshes ask for them.
 //
 // Three reconcilers share a ledger: one applies the objects of a mesh, one writes its status, and one applies what meshes
-// share: the definitions of Istio's kinds, and what runs on nodes.
+// share: the definitions of Istio's kinds, and what runs on nodes. A fourth labels the namespaces that are members.
 //
 //	observe ──▶ plan (choose, check, render) ──▶ apply ──▶ ledger ──▶ status
 package mesh
@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -42,6 +43,8 @@ type Options struct {
 	Engine *apply.Engine
 	// Catalogue has the versions of Istio.
 	Catalogue *catalogue.Catalogue
+	// Namespace is the operator's own, which is no member of any mesh.
+	Namespace string
 	// Workers is how many meshes are applied at the same time.
 	Workers int
 	// Now is the clock that the ends of life of versions are measured by; nil for the machine's.
@@ -88,7 +91,7 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 		p.sharing.Fire(types.NamespacedName{Name: sharedDefinitions})
 		p.sharing.Fire(types.NamespacedName{Name: sharedNodes})
 	}
-	for name, add := range map[string]func() error{"": p.meshes, " of what is shared": p.shared, " of statuses": p.status} {
+	for name, add := range map[string]func() error{"": p.meshes, " of what is shared": p.shared, " of statuses": p.status, " of members": p.members} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up the controller%s: %w", name, err)
 		}
@@ -151,6 +154,15 @@ func (p *parts) status() error {
 			observer: p.observer, writer: p.mgr.GetClient(), ledger: p.ledger, catalogue: p.options.Catalogue,
 			events: p.mgr.GetEventRecorder(v1alpha1.ManagedBy), began: p.statuses.Began,
 		})
+}
+
+// members adds the controller that labels namespaces.
+func (p *parts) members() error {
+	return ctrl.NewControllerManagedBy(p.mgr).Named("mesh-members").
+		For(partial(namespaces), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		Watches(&v1alpha1.Mesh{}, handler.EnqueueRequestsFromMapFunc(p.watches.candidates), builder.WithPredicates(membershipChanged())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: p.options.Workers, RateLimiter: backoff.Limiter()}).
+		Complete(&membersReconciler{client: p.mgr.GetClient(), own: p.options.Namespace, pauses: map[string]pause{}})
 }
 
 func (p *parts) source(kind apply.Kind, of func(set string) (reconcile.Request, bool)) source.Source {

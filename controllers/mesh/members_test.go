@@ -1,0 +1,86 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mesh_test
+
+import (
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/testutil"
+)
+
+func (o *operator) labelled(t *testing.T, name string, labels map[string]string) *corev1.Namespace {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: unique(name), Labels: labels}}
+	if err := o.client.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return ns
+}
+
+func (o *operator) wantRevision(t *testing.T, ns *corev1.Namespace, want string) {
+	t.Helper()
+	testutil.Eventually(t, soon, fmt.Sprintf("namespace %s names revision %q", ns.Name, want), func() (bool, string) {
+		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(ns), ns); err != nil {
+			t.Fatal(err)
+		}
+		return ns.Labels["istio.io/rev"] == want, fmt.Sprint(ns.Labels)
+	})
+}
+
+// TestMembers: namespaces that a mesh selects name its revision as soon as that injects, and not before; and no longer.
+func TestMembers(t *testing.T) {
+	o := running(t)
+	ours := map[string]string{"mesh-test": "members"}
+	member, excluded, other := o.labelled(t, "member", ours), o.labelled(t, "excluded", ours), o.labelled(t, "other", nil)
+	selects := func(m *v1alpha1.Mesh) {
+		m.Spec.Members = &v1alpha1.MeshMembers{
+			NamespaceSelector: v1alpha1.NamespaceSelector{MatchLabels: map[string]v1alpha1.LabelValue{"mesh-test": "members"}},
+			Exclude:           []v1alpha1.NamespaceName{v1alpha1.NamespaceName(excluded.Name)},
+		}
+	}
+	m := o.mesh(t, "members", "1.31", selects)
+	o.applied(t, m)
+	o.wantRevision(t, member, "")
+	o.run(t, m)
+	o.awaitReady(t, m, "True/InForce")
+	revision := m.Name + "-1-31-0"
+	o.wantRevision(t, member, revision)
+	o.wantRevision(t, excluded, "")
+	o.wantRevision(t, other, "")
+	o.await(t, m, "the namespace is counted", func(m *v1alpha1.Mesh) bool { return m.Status.Revisions[0].Namespaces == 1 })
+
+	// A person takes the label off, or writes another one.
+	change(t, o, member, func(ns *corev1.Namespace) { delete(ns.Labels, "istio.io/rev") })
+	o.wantRevision(t, member, revision)
+	change(t, o, member, func(ns *corev1.Namespace) { ns.Labels["istio.io/rev"] = "theirs" })
+	o.wantRevision(t, member, revision)
+
+	// A namespace joins, and leaves.
+	change(t, o, other, func(ns *corev1.Namespace) { ns.Labels = map[string]string{"mesh-test": "members", "x": "y"} })
+	o.wantRevision(t, other, revision)
+	change(t, o, other, func(ns *corev1.Namespace) { delete(ns.Labels, "mesh-test") })
+	o.wantRevision(t, other, "")
+	if other.Labels["x"] != "y" || other.Labels["fleet.fairlead.io/mesh"] != "" {
+		t.Errorf("the labels are %v", other.Labels)
+	}
+	// A younger mesh does not take it.
+	second := o.mesh(t, "younger", "1.31", selects)
+	o.applied(t, second)
+	o.run(t, second)
+	o.awaitReady(t, second, "True/InForce")
+	o.wantRevision(t, member, revision)
+	o.uninstall(t, m)
+	o.wantRevision(t, member, second.Name+"-1-31-0")
+	o.uninstall(t, second)
+	o.wantRevision(t, member, "")
+	if member.Labels["mesh-test"] != "members" {
+		t.Errorf("the labels are %v", member.Labels)
+	}
+}
