@@ -49,6 +49,15 @@ func (l *life) choose(version string) {
 
 func (l *life) upgrade() {
 	version := l.catalogue[l.random.IntN(len(l.catalogue))]
+	if runs := l.progress.Good.Version; l.chance(75) {
+		// One that is possible, if there is one.
+		for _, v := range l.catalogue {
+			if v > runs && rollout.Step(l.spec.Strategy, runs, v, nil) == nil {
+				version = v
+				break
+			}
+		}
+	}
 	switch l.random.IntN(6) {
 	case 0:
 		l.bad[version] = true
@@ -64,13 +73,12 @@ func (l *life) upgrade() {
 // patch has a new version in the catalogue.
 func (l *life) patch() {
 	minor := []string{"1.27", "1.28", "1.30", "1.31"}[l.random.IntN(4)]
-	version := fmt.Sprintf("%s.%d", minor, 4+l.eventsLeft+0)
+	version := fmt.Sprintf("%s.%d", minor, 40-l.eventsLeft)
 	for i := range l.catalogue {
 		if l.catalogue[i] == version {
 			return
 		}
 	}
-	version = fmt.Sprintf("%s.%d", minor, 40-l.eventsLeft)
 	l.catalogue = append(append([]string{}, l.catalogue...), version)
 	l.bad[version] = l.chance(15)
 	l.poison[version] = l.chance(10)

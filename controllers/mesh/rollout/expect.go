@@ -25,6 +25,8 @@ type expectation struct {
 	mesh    string
 	release Release
 	cause   string
+	// abandoned is that the release is neither wanted nor known to be good.
+	abandoned bool
 	// fit is that a pod which starts now comes out right.
 	fit bool
 	// known is when the label will be known to all API servers; zero if it is.
@@ -50,16 +52,14 @@ func (m *machine) expect(ns *Namespace) expectation {
 	e.mode = fix
 	if p.Phase == Installing || p.Phase == Held {
 		e.mode = join
-		if p.Good.Revision == release.Revision {
-			release = p.Good
-		}
 	} else if release != p.Target {
-		e.mode = leaveAlone
+		e.mode, e.abandoned = leaveAlone, release != p.Good
 	}
 	e.release, e.cause = release, release.cause()
-	if e.mode == join {
+	if e.mode == join && release != p.Target {
 		e.fit = e.fit && m.revisions[release.Revision].serves()
 	} else {
+		// Of an istiod that is being replaced, nobody knows which of the two would inject.
 		e.fit = e.fit && m.fit(release)
 	}
 	return e

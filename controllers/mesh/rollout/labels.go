@@ -63,12 +63,16 @@ func (m *machine) move(v *view, behind []*Namespace) {
 		}
 		return
 	}
-	if v.inFlight() || !m.fit(p.Target) {
+	if !m.fit(p.Target) {
 		return
 	}
 	room := m.spec.batch()
 	for _, ns := range behind {
-		if m.size(ns) > 0 {
+		switch {
+		case v.urgent[ns.Name]:
+		case v.inFlight():
+			continue
+		case m.size(ns) > 0:
 			if room == 0 {
 				continue
 			}

@@ -23,6 +23,8 @@ type view struct {
 	rolling map[string]int
 	busy    string
 	low     int
+	// urgent are the namespaces with a workload that an abandoned release made sick: they move before all others.
+	urgent map[string]bool
 	// unsettled is that the last batch was not seen healthy, last the time of its last restart, since that of the last of
 	// those that are not.
 	unsettled   bool
@@ -48,7 +50,7 @@ type candidate struct {
 // view looks at the members.
 func (m *machine) view() *view {
 	p := &m.progress
-	v := &view{labels: map[string]string{}, rolling: map[string]int{}, phase: p.Phase, gate: m.revisions[p.Target.Revision].unmet(p.Target)}
+	v := &view{labels: map[string]string{}, rolling: map[string]int{}, urgent: map[string]bool{}, phase: p.Phase, gate: m.revisions[p.Target.Revision].unmet(p.Target)}
 	for i := range m.namespaces {
 		ns := &m.namespaces[i]
 		e := m.expect(ns)
@@ -90,6 +92,10 @@ func (m *machine) look(v *view, ns *Namespace, w *Workload, e expectation) {
 	}
 	unhealthy := recent && !w.healthy()
 	if unhealthy && w.Cause == e.cause {
+		if e.abandoned {
+			v.unsettled, v.urgent[ns.Name] = true, true
+			return
+		}
 		v.roll(ns, w, wrong)
 		return
 	}
