@@ -113,7 +113,7 @@ func (m *machine) step(v *view) bool {
 func (m *machine) arrive() bool {
 	p := &m.progress
 	left := p.Good
-	p.Phase, p.Good, p.GoodAsked = Idle, p.Target, p.Asked
+	p.Phase, p.Good, p.GoodAsked, p.GoodRound = Idle, p.Target, p.Asked, p.Round
 	p.keep(left)
 	return true
 }
@@ -126,8 +126,8 @@ func (m *machine) fail(v *view) bool {
 		p.Phase = Held
 		return true
 	}
-	p.keep(p.Target)
-	p.Phase, p.Target, p.Asked = RollingBack, p.Good, p.GoodAsked
+	p.turn(p.Good)
+	p.Phase, p.Asked = RollingBack, p.GoodAsked
 	return true
 }
 

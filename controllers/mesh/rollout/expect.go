@@ -55,7 +55,7 @@ func (m *machine) expect(ns *Namespace) expectation {
 	} else if release != p.Target {
 		e.mode, e.abandoned = leaveAlone, release != p.Good
 	}
-	e.release, e.cause = release, release.cause()
+	e.release, e.cause = release, p.cause(release)
 	if e.mode == join && release != p.Target {
 		e.fit = e.fit && m.revisions[release.Revision].serves()
 	} else {

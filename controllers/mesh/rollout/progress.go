@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -37,9 +38,8 @@ type Release struct {
 // IsZero is for JSON.
 func (r Release) IsZero() bool { return r == Release{} }
 
-// cause is what a workload restarts for when it comes to the release. The settings are no part of it: a change of
-// them that keeps the version restarts nobody.
-func (r Release) cause() string { return r.Revision + "@" + r.Version }
+// runs is what a proxy can tell of a release: the settings are no part of it.
+func (r Release) runs() string { return r.Revision + "@" + r.Version }
 
 // Progress is all that a rollout remembers. It has to be persisted before a decision is acted on.
 type Progress struct {
@@ -47,6 +47,9 @@ type Progress struct {
 	// Target is where it goes, Good the last release that all members were healthy with; zero before the first one.
 	Target Release `json:"target,omitzero"`
 	Good   Release `json:"good,omitzero"`
+	// Round counts the versions that were aimed at, to tell one try of a version from the next; GoodRound is that of Good.
+	Round     int `json:"round,omitempty"`
+	GoodRound int `json:"goodRound,omitempty"`
 	// Kept are the other revisions that are installed, until nothing uses them. Sorted by name.
 	Kept []Kept `json:"kept,omitempty"`
 	// Asked is the spec.version, or the rollback, that the target was chosen for.
@@ -110,7 +113,28 @@ func (p *Progress) keep(release Release) {
 
 // aim begins a new rollout.
 func (p *Progress) aim(target Release, asked string, now time.Time) {
-	p.keep(p.Target)
-	p.Target, p.Asked, p.Phase = target, asked, Installing
+	p.turn(target)
+	p.Asked, p.Phase = asked, Installing
 	p.StartedAt, p.ProgressedAt = now, now
+}
+
+// turn changes the target.
+func (p *Progress) turn(target Release) {
+	p.keep(p.Target)
+	if target.runs() != p.Target.runs() {
+		p.Round++
+	}
+	p.Target = target
+}
+
+// cause is what a workload restarts for when it comes to a release. It is the same as long as the version is: a change
+// of the settings restarts nobody.
+func (p *Progress) cause(release Release) string {
+	switch release {
+	case p.Target:
+		return fmt.Sprintf("%s#%d", release.runs(), p.Round)
+	case p.Good:
+		return fmt.Sprintf("%s#%d", release.runs(), p.GoodRound)
+	}
+	return release.runs()
 }

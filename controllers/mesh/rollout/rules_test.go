@@ -147,7 +147,7 @@ func TestBatches(t *testing.T) {
 		s.Namespaces[i].Revision, s.Namespaces[i].Workloads = newer.Revision, []rollout.Workload{w}
 	}
 	restarting, done := app(older), app(newer)
-	restarting.Cause, restarting.RestartedAt, restarting.RolledOut, restarting.Ready = "m-1-31-0@1.31.0", noon.Add(-time.Minute), false, 1
+	restarting.Cause, restarting.RestartedAt, restarting.RolledOut, restarting.Ready = "m-1-31-0@1.31.0#0", noon.Add(-time.Minute), false, 1
 	done.Cause, done.RestartedAt = restarting.Cause, restarting.RestartedAt
 	for name, tc := range map[string]struct {
 		change    func(*rollout.State)
@@ -156,7 +156,7 @@ func TestBatches(t *testing.T) {
 	}{
 		"the first":            {func(*rollout.State) {}, []string{"a"}, nil},
 		"the first two":        {func(s *rollout.State) { s.Spec.BatchSize = 2 }, []string{"a", "b"}, nil},
-		"labelled":             {func(s *rollout.State) { at(s, 0, app(older)) }, []string{"a"}, []string{"a for m-1-31-0@1.31.0"}},
+		"labelled":             {func(s *rollout.State) { at(s, 0, app(older)) }, []string{"a"}, []string{"a for m-1-31-0@1.31.0#0"}},
 		"restarting":           {func(s *rollout.State) { at(s, 0, restarting) }, []string{"a"}, nil},
 		"healthy":              {func(s *rollout.State) { at(s, 0, done) }, []string{"a", "b"}, nil},
 		"no restarts":          {func(s *rollout.State) { at(s, 0, app(older)); s.Spec.RestartWorkloads = false }, []string{"a", "b"}, nil},
@@ -181,7 +181,7 @@ func TestWaiting(t *testing.T) {
 		"a Job is not restarted":                                                   func(_ *rollout.State, w *rollout.Workload) { w.Kind = "Job" },
 		"a Pod is not restarted":                                                   func(_ *rollout.State, w *rollout.Workload) { w.Kind = "Pod" },
 		"it is paused":                                                             func(_ *rollout.State, w *rollout.Workload) { w.Untouchable = "it is paused" },
-		"it restarted for this and came back the same":                             func(_ *rollout.State, w *rollout.Workload) { w.Cause = "m-1-30-0@1.30.0" },
+		"it restarted for this and came back the same":                             func(_ *rollout.State, w *rollout.Workload) { w.Cause = "m-1-30-0@1.30.0#0" },
 		"it was not healthy before a restart":                                      func(_ *rollout.State, w *rollout.Workload) { w.Ready = 1 },
 		"istio-injection=enabled of its namespace keeps the proxy away":            func(s *rollout.State, _ *rollout.Workload) { s.Namespaces[0].Contradiction = "istio-injection=enabled" },
 		"PodDisruptionBudget a/b allows too few disruptions":                       func(s *rollout.State, w *rollout.Workload) { s.Budgets["a/b"], w.Budgets = 0, []string{"a/b"} },
@@ -200,7 +200,7 @@ func TestWaiting(t *testing.T) {
 		change(&s, w)
 		d := rollout.Decide(s)
 		if why == "" || strings.HasPrefix(why, " ") {
-			same(t, "restarted"+why, restarted(d), []string{"a for m-1-30-0@1.30.0"})
+			same(t, "restarted"+why, restarted(d), []string{"a for m-1-30-0@1.30.0#0"})
 			continue
 		}
 		if len(d.Restart) > 0 || len(d.Waiting) != 1 || d.Waiting[0].Why != why {
@@ -289,7 +289,7 @@ func TestUnhealthyMembers(t *testing.T) {
 	s.Progress.ProgressedAt, s.Progress.Left = noon.Add(-10*time.Minute), 1
 	for i := range 2 {
 		w := app(newer)
-		w.Cause, w.RestartedAt, w.Ready, w.RolledOut = "m-1-31-0@1.31.0", noon.Add(-11*time.Minute), 1-i, false
+		w.Cause, w.RestartedAt, w.Ready, w.RolledOut = "m-1-31-0@1.31.0#0", noon.Add(-11*time.Minute), 1-i, false
 		w.Budgets, s.Budgets["x/y"] = []string{"x/y"}, 0
 		s.Namespaces[i].Revision, s.Namespaces[i].Workloads = newer.Revision, []rollout.Workload{w}
 	}
@@ -304,10 +304,10 @@ func TestUnhealthyMembers(t *testing.T) {
 		s.Namespaces[i].Revision = d.Labels[s.Namespaces[i].Name]
 	}
 	d = rollout.Decide(s)
-	same(t, "restarted", restarted(d), []string{"a for m-1-30-0@1.30.0"})
+	same(t, "restarted", restarted(d), []string{"a for m-1-30-0@1.30.0#1"})
 	// What shares a budget goes one after the other even then; nothing that is down is taken down by it.
 	s.Namespaces[1].Workloads[0].Budgets = nil
-	same(t, "both", restarted(rollout.Decide(s)), []string{"a for m-1-30-0@1.30.0", "b for m-1-30-0@1.30.0"})
+	same(t, "both", restarted(rollout.Decide(s)), []string{"a for m-1-30-0@1.30.0#1", "b for m-1-30-0@1.30.0#1"})
 }
 
 // TestRetire: the old revision goes when no namespace names it and no proxy is its.

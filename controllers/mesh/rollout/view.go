@@ -91,11 +91,11 @@ func (m *machine) look(v *view, ns *Namespace, w *Workload, e expectation) {
 		v.outdated++
 	}
 	unhealthy := recent && !w.healthy()
-	if unhealthy && w.Cause == e.cause {
-		if e.abandoned {
-			v.unsettled, v.urgent[ns.Name] = true, true
-			return
-		}
+	switch {
+	case unhealthy && e.abandoned:
+		v.unsettled, v.urgent[ns.Name] = true, true
+		return
+	case unhealthy && w.Cause == e.cause:
 		v.roll(ns, w, wrong)
 		return
 	}
