@@ -3,7 +3,10 @@
 
 package rollout
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // mode is what is done about the proxies of a namespace.
 type mode int
@@ -49,11 +52,11 @@ func (m *machine) expect(ns *Namespace) expectation {
 	if !ok {
 		return e
 	}
-	e.mode = fix
+	e.mode, e.abandoned = fix, release != p.Target && release != p.Good
 	if p.Phase == Installing || p.Phase == Held {
 		e.mode = join
 	} else if release != p.Target {
-		e.mode, e.abandoned = leaveAlone, release != p.Good
+		e.mode = leaveAlone
 	}
 	e.release, e.cause = release, p.cause(release)
 	if e.mode == join && release != p.Target {
@@ -93,4 +96,9 @@ func (e *expectation) wrong(w *Workload) int {
 		}
 	}
 	return n
+}
+
+// earlier is that a workload restarted for an earlier try of the same version.
+func (e *expectation) earlier(w *Workload) bool {
+	return !e.release.IsZero() && strings.HasPrefix(w.Cause, e.release.runs()+"#")
 }

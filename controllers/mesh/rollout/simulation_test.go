@@ -371,7 +371,7 @@ func (l *life) membersRight(d rollout.Decision) {
 				l.fault("%s/%s waits for nothing", s.name, of.name)
 			case !right && !waiting && !stuck:
 				l.fault("%s/%s has wrong proxies, and nobody says so", s.name, of.name)
-			case waiting && why == "it was not healthy before a restart" && slices.ContainsFunc(of.pods, func(p *pod) bool { return p.dead }):
+			case waiting && !l.poison[good.Version] && why == "it was not healthy before a restart" && slices.ContainsFunc(of.pods, func(p *pod) bool { return p.dead }):
 				l.fault("%s/%s was made sick, and is not healed", s.name, of.name)
 			case waiting && strings.Contains(why, "came back the same") && !l.disturbed:
 				l.fault("%s/%s restarted for nothing", s.name, of.name)

@@ -91,11 +91,12 @@ func (m *machine) look(v *view, ns *Namespace, w *Workload, e expectation) {
 		v.outdated++
 	}
 	unhealthy := recent && !w.healthy()
+	v.unsettled = v.unsettled || unhealthy
 	switch {
 	case unhealthy && e.abandoned:
-		v.unsettled, v.urgent[ns.Name] = true, true
+		v.urgent[ns.Name] = true
 		return
-	case unhealthy && w.Cause == e.cause:
+	case unhealthy && (w.Cause == e.cause || wrong == 0 && e.earlier(w)):
 		v.roll(ns, w, wrong)
 		return
 	}
@@ -110,7 +111,6 @@ func (m *machine) look(v *view, ns *Namespace, w *Workload, e expectation) {
 		return
 	}
 	v.owed++
-	v.unsettled = v.unsettled || unhealthy
 	switch why := m.notNow(w, unhealthy); {
 	case why != "":
 		wait(why)
@@ -124,7 +124,6 @@ func (m *machine) look(v *view, ns *Namespace, w *Workload, e expectation) {
 
 // roll counts a workload that restarted and is not healthy yet.
 func (v *view) roll(ns *Namespace, w *Workload, wrong int) {
-	v.unsettled = true
 	v.rolling[ns.Name]++
 	v.low += max(w.Replicas-w.Ready, 0) + wrong + 1
 	if wrong > 0 {
