@@ -13,14 +13,14 @@ import (
 // was lost. The good release is the one that most namespaces name.
 func (m *machine) find() {
 	p := &m.progress
-	if !p.Good.IsZero() || !p.Target.IsZero() || len(m.State.Revisions) == 0 {
+	if !p.Good.IsZero() || !p.Target.IsZero() || len(m.Revisions) == 0 {
 		return
 	}
 	uses := map[string]int{}
 	for _, ns := range m.namespaces {
 		uses[ns.Revision]++
 	}
-	best := slices.MaxFunc(m.State.Revisions, func(a, b Revision) int {
+	best := slices.MaxFunc(m.Revisions, func(a, b Revision) int {
 		if c := uses[a.Revision] - uses[b.Revision]; c != 0 {
 			return c
 		}
@@ -85,50 +85,46 @@ func (m *machine) advance() bool {
 // step goes one phase on, if it is time for it.
 func (m *machine) step(v *view) bool {
 	p := &m.progress
-	switch p.Phase {
-	case Installing:
-		switch {
-		case !m.fit(p.Target):
-			return m.overdue(v) && m.fail(v)
-		case p.Good.IsZero(), p.Good.Revision == p.Target.Revision && p.Good.Version == p.Target.Version && p.Good != p.Target:
-			// There is nobody to move: it is the first one, or other settings of the one that runs.
-			return m.arrive()
-		}
+	fit := m.fit(p.Target)
+	switch {
+	case p.Phase == Idle, p.Phase == Held:
+		return false
+	case p.Phase == Installing && fit && m.nobodyMoves(), p.Phase != Installing && fit && v.done:
+		m.arrive()
+	case p.Phase == Installing && fit:
 		p.Phase = Moving
-		return true
-	case Moving:
-		if v.done && m.fit(p.Target) {
-			return m.arrive()
-		}
-		return m.overdue(v) && m.fail(v)
-	case RollingBack:
-		if v.done && m.fit(p.Target) {
-			return m.arrive()
-		}
+	case p.Phase != RollingBack && m.overdue(v):
+		m.fail(v)
+	default:
+		return false
 	}
-	return false
+	return true
+}
+
+// nobodyMoves is that the target is the first release, or other settings of the one that runs.
+func (m *machine) nobodyMoves() bool {
+	good, target := m.progress.Good, m.progress.Target
+	return good.IsZero() || good != target && good.runs() == target.runs()
 }
 
 // arrive makes the target the good release.
-func (m *machine) arrive() bool {
+func (m *machine) arrive() {
 	p := &m.progress
 	left := p.Good
 	p.Phase, p.Good, p.GoodAsked, p.GoodRound = Idle, p.Target, p.Asked, p.Round
 	p.keep(left)
-	return true
 }
 
 // fail gives up on the target: back to the last good release, or no further.
-func (m *machine) fail(v *view) bool {
+func (m *machine) fail(v *view) {
 	p := &m.progress
 	p.Failure = &Failure{Release: p.Target, Attempt: m.spec.attempt(), Message: m.trouble(v), At: m.Now}
 	if m.spec.OnFailure == FailureHold {
 		p.Phase = Held
-		return true
+		return
 	}
 	p.turn(p.Good)
 	p.Phase, p.Asked = RollingBack, p.GoodAsked
-	return true
 }
 
 // overdue is that there is a release to go back to, and no progress within the deadline.
@@ -216,7 +212,7 @@ func (m *machine) trouble(v *view) string {
 // tidy keeps account of the revisions that are no longer wanted.
 func (m *machine) tidy() {
 	p := &m.progress
-	for _, revision := range m.State.Revisions {
+	for _, revision := range m.Revisions {
 		if _, ok := p.known(revision.Revision); !ok {
 			p.keep(revision.Release)
 		}

@@ -4,8 +4,9 @@
 package rollout
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"hash/fnv"
 	"time"
 )
 
@@ -67,12 +68,12 @@ const (
 // attempt tells whether the spec has changed since something failed: only what could make it succeed counts, not a
 // namespace selector or a gateway.
 func (s *Spec) attempt() string {
-	hash := fnv.New64a()
-	fmt.Fprintf(hash, "%q %q %q %q %s %q", s.Version, s.Source, s.Strategy, s.OnFailure, s.ProgressDeadline, s.Retry)
+	text := fmt.Sprintf("%q %q %q %q %s %q", s.Version, s.Source, s.Strategy, s.OnFailure, s.ProgressDeadline, s.Retry)
 	if s.RollbackTo != nil {
-		fmt.Fprintf(hash, " to %d", s.RollbackTo.Number)
+		text += fmt.Sprintf(" to %d", s.RollbackTo.Number)
 	}
-	return fmt.Sprintf("%016x", hash.Sum64())
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
 }
 
 func (s *Spec) batch() int { return max(s.BatchSize, 1) }
