@@ -58,6 +58,8 @@ test: compiler charts kubernetes ## Run all tests, on the newest and the oldest 
 	  hack/kubernetes/build.sh $(KUBERNETES_OLDEST) >/dev/null; \
 	  FAIRLEAD_KUBERNETES=$(KUBERNETES_OLDEST) $(PROGRESS) "drift matrix on Kubernetes $(KUBERNETES_OLDEST)" \
 	    go test $(RACE) -count=1 -timeout 20m ./controllers/internal/apply -run TestDriftMatrix; \
+	  FAIRLEAD_KUBERNETES=$(KUBERNETES_OLDEST) $(PROGRESS) "rules of the API on Kubernetes $(KUBERNETES_OLDEST)" \
+	    go test $(RACE) -count=1 -timeout 20m ./api/v1alpha1 -run 'Rules$$|Samples|Bounds'; \
 	fi
 
 .PHONY: compiler
