@@ -143,7 +143,7 @@ func (o *operator) add(ref Ref, object fields) *unstructured.Unstructured {
 	return made
 }
 
-// done lists the writes to an object that the API server did, in the order of their answers.
+// done lists the writes to an object that the API server did, the oldest first.
 func (o *operator) done(ref Ref) []testutil.Request {
 	return slices.DeleteFunc(o.served.Writes(o.path(ref)), func(r testutil.Request) bool { return !r.Done() || r.Path != o.path(ref) })
 }

@@ -33,10 +33,17 @@ func (r Request) Write() bool { return r.Method != http.MethodGet && !r.DryRun }
 // Done reports whether the API server did as asked.
 func (r Request) Done() bool { return r.Code >= 200 && r.Code < 300 }
 
-// Requests keeps all requests of a client. Wrap it round the client's transport.
+// Requests keeps all requests of a client, in the order in which they were sent. Wrap it round the client's transport.
 type Requests struct {
 	mu  sync.Mutex
-	all []Request
+	all []*sent
+}
+
+// sent is a request from the moment it is sent.
+type sent struct {
+	Request
+	// answered is closed once the request is whole.
+	answered chan struct{}
 }
 
 // Wrap is for rest.Config.Wrap.
@@ -46,33 +53,54 @@ func (r *Requests) Wrap(next http.RoundTripper) http.RoundTripper {
 		if err != nil {
 			return nil, err
 		}
+		entry := &sent{Request: seen, answered: make(chan struct{})}
+		defer close(entry.answered)
+		r.mu.Lock()
+		r.all = append(r.all, entry)
+		r.mu.Unlock()
 		resp, err := next.RoundTrip(req)
 		if resp != nil {
-			seen.Code = resp.StatusCode
+			entry.Code = resp.StatusCode
 		}
-		r.mu.Lock()
-		r.all = append(r.all, seen)
-		r.mu.Unlock()
 		return resp, err
 	})
 }
 
-// Select lists the requests that match, the oldest first.
+// Select lists the answered requests that match, the oldest first.
 func (r *Requests) Select(match func(Request) bool) []Request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var out []Request
-	for _, req := range r.all {
-		if match(req) {
-			out = append(out, req)
+	for _, req := range r.sent() {
+		select {
+		case <-req.answered:
+			if match(req.Request) {
+				out = append(out, req.Request)
+			}
+		default:
 		}
 	}
 	return out
 }
 
-// Writes lists the requests that were meant to change something below a path.
+// Writes lists the requests that were meant to change something below a path, the oldest first. It waits for the
+// answers to those on their way: what they did can be seen on the API server before.
 func (r *Requests) Writes(path string) []Request {
-	return r.Select(func(req Request) bool { return req.Write() && strings.Contains(req.Path, path) })
+	var out []Request
+	for _, req := range r.sent() {
+		if req.Method == http.MethodGet || !strings.Contains(req.Path, path) {
+			continue
+		}
+		<-req.answered
+		if req.Write() {
+			out = append(out, req.Request)
+		}
+	}
+	return out
+}
+
+func (r *Requests) sent() []*sent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
 }
 
 // To lists all requests for one object, watches aside.

@@ -58,7 +58,7 @@ func (r release) objects() ([]Object, error) {
 	if r.by == "" {
 		r.by = v1alpha1.ManagedBy
 	}
-	rendered, err := engine.Engine{}.RenderWithContext(context.TODO(), chart, common.Values{
+	rendered, err := engine.Engine{}.RenderWithContext(context.Background(), chart, common.Values{
 		"Capabilities": &common.Capabilities{KubeVersion: *version, APIVersions: common.DefaultVersionSet},
 		// As an upgrade, charts leave alone what istiod changes after its first start.
 		"Release": map[string]any{
