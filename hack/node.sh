@@ -53,7 +53,7 @@ if [[ -z ${KUBECONFIG:-} ]]; then
     bin/cluster up
   fi
   say "building and loading images"
-  bin/cluster load operator echo haproxy-2.6 haproxy-3.2 istiod-1.31
+  bin/cluster load operator echo haproxy-2.6 haproxy-3.2 istiod-1.30 istiod-1.31 sidecar-1.30 sidecar-1.31
 fi
 export KUBECONFIG
 say "installing the operator as $IMG"

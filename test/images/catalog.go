@@ -9,11 +9,7 @@ import (
 )
 
 const (
-	nonroot = 65532
-	// The release that hack/images/istiod-1.31 pins by its commit.
-	istioVersion = "1.31.0"
-	istioCommit  = "eed52ebb66ad"
-
+	nonroot              = 65532
 	coreDNSVersion       = "v1.15.0"
 	metricsServerVersion = "v0.9.0"
 )
@@ -86,23 +82,42 @@ func catalog() []recipe {
 		source:    goProgram{Package: "./test/echo", Path: "echo"},
 		config:    runConfig{User: "65532:65532", Entrypoint: []string{"/echo"}},
 		base:      true,
-	}, haproxy("2.6", "bookworm"), haproxy("3.2", "sid"), {
-		name:      "istiod-1.31",
-		reference: "docker.io/istio/pilot:" + istioVersion,
+	}, haproxy("2.6", "bookworm"), haproxy("3.2", "sid"),
+		istiod("1.30", "1.30.4", "9739e10eb9d7"), istiod("1.31", "1.31.0", "eed52ebb66ad"),
+		sidecar("1.30", "1.30.4"), sidecar("1.31", "1.31.0"),
+	}
+}
+
+// istiod is that of a release, which a module in hack/images pins by its commit.
+func istiod(minor, version, commit string) recipe {
+	return recipe{
+		name:      "istiod-" + minor,
+		reference: "docker.io/istio/pilot:" + version,
 		source: goProgram{
-			Module: "istiod-1.31", Package: "istio.io/istio/pilot/cmd/pilot-discovery", Path: "usr/local/bin/pilot-discovery",
+			Module: "istiod-" + minor, Package: "istio.io/istio/pilot/cmd/pilot-discovery", Path: "usr/local/bin/pilot-discovery",
 			Tags: "vtprotobuf,disable_pgv",
 			Variables: []string{
-				"istio.io/istio/pkg/version.buildVersion=" + istioVersion,
-				"istio.io/istio/pkg/version.buildTag=" + istioVersion,
-				"istio.io/istio/pkg/version.buildGitRevision=" + istioCommit,
+				"istio.io/istio/pkg/version.buildVersion=" + version,
+				"istio.io/istio/pkg/version.buildTag=" + version,
+				"istio.io/istio/pkg/version.buildGitRevision=" + commit,
 				"istio.io/istio/pkg/version.buildStatus=Clean",
 				"istio.io/istio/pkg/version.buildHub=docker.io/istio",
 			},
 		},
 		config: runConfig{User: "1337:1337", Entrypoint: []string{"/usr/local/bin/pilot-discovery"}},
 		base:   true,
-	}}
+	}
+}
+
+// sidecar is the image that a release's istiod asks for in pods. It holds a stand-in: see test/sidecar.
+func sidecar(minor, version string) recipe {
+	return recipe{
+		name:      "sidecar-" + minor,
+		reference: "docker.io/istio/proxyv2:" + version,
+		source:    goProgram{Package: "./test/sidecar", Path: "usr/local/bin/pilot-agent"},
+		config:    runConfig{User: "1337:1337", Entrypoint: []string{"/usr/local/bin/pilot-agent"}},
+		base:      true,
+	}
 }
 
 func haproxy(version, suite string) recipe {
