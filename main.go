@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+	_ "time/tzdata" // Maintenance windows name time zones, and the image has no files of them.
 
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // Clusters of every vendor's login.
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -88,9 +89,11 @@ func parse(args []string, out io.Writer) (setup.Options, zap.Options, error) {
 	flags.StringVar(&options.MetricsAddress, "metrics-bind-address", "0", "Address of the metrics, like :8443; 0 serves none.")
 	flags.BoolVar(&options.SecureMetrics, "metrics-secure", true, "Serve metrics by TLS, to authorized clients only.")
 	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz; 0 serves none.")
-	flags.IntVar(&options.Workers, "workers", 16, "How many namespaces, and how many load balancers, are worked on at the same time.")
+	flags.IntVar(&options.Workers, "workers", 16, "How many namespaces, load balancers and meshes are worked on at the same time, of each kind.")
 	flags.StringVar(&options.AgentImage, "agent-image", "", "Image of the agents of load balancers; that of the operator's own pod ($POD_NAME) if unset.")
 	flags.StringVar(&options.HAProxyImage, "haproxy-image", "docker.io/library/haproxy:3.2", "Image of load balancers that name none.")
+	flags.StringVar(&options.ChartsDir, "charts-dir", "",
+		"Folder of charts of further versions of Istio: a catalogue.yaml that lists them with their digests, and their archives.")
 	options.PodName = os.Getenv("POD_NAME")
 	qps := flags.Float64("kube-api-qps", -1, "Requests to the API server per second; negative leaves it to the API server's priority and fairness.")
 	flags.IntVar(&options.Burst, "kube-api-burst", 100, "Requests to the API server above --kube-api-qps for a moment.")

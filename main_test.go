@@ -45,6 +45,7 @@ func TestParseFlags(t *testing.T) {
 		"metrics":                    {[]string{"--metrics-bind-address=:8443", "--metrics-secure=false"}, func(o setup.Options) bool { return o.MetricsAddress == ":8443" && !o.SecureMetrics }},
 		"health":                     {[]string{"--health-probe-bind-address=0"}, func(o setup.Options) bool { return o.ProbeAddress == "0" }},
 		"images":                     {[]string{"--agent-image=a:1", "--haproxy-image=h:2"}, func(o setup.Options) bool { return o.AgentImage == "a:1" && o.HAProxyImage == "h:2" }},
+		"charts":                     {[]string{"--charts-dir=/charts"}, func(o setup.Options) bool { return o.ChartsDir == "/charts" }},
 		"workers":                    {[]string{"--workers=3"}, func(o setup.Options) bool { return o.Workers == 3 }},
 		"rates":                      {[]string{"--kube-api-qps=20.5", "--kube-api-burst=40"}, func(o setup.Options) bool { return o.QPS == 20.5 && o.Burst == 40 }},
 		"logging and the kubeconfig": {[]string{"--zap-log-level=debug", "--kubeconfig="}, func(setup.Options) bool { return true }},

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -32,6 +33,8 @@ import (
 	"github.com/fairlead/fairlead/controllers/internal/metrics"
 	"github.com/fairlead/fairlead/controllers/limitpolicy"
 	"github.com/fairlead/fairlead/controllers/loadbalancer"
+	"github.com/fairlead/fairlead/controllers/mesh"
+	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
 )
 
 // ownPodTimeout bounds the one question before the manager starts.
@@ -54,7 +57,7 @@ type Options struct {
 	ProfileAddress string
 	// SecureMetrics serves metrics by TLS to whom the API server authenticates and authorizes.
 	SecureMetrics bool
-	// Workers is how many namespaces, and how many load balancers, are worked on at the same time.
+	// Workers is how many namespaces, load balancers and meshes are worked on at the same time, of each kind.
 	Workers int
 	// AgentImage is the image of agents; empty for that of the operator's own pod.
 	AgentImage string
@@ -62,6 +65,8 @@ type Options struct {
 	PodName string
 	// HAProxyImage is the image of load balancers that name none.
 	HAProxyImage string
+	// ChartsDir is a folder with a catalogue.yaml and archives of further versions of Istio; empty for those in the operator alone.
+	ChartsDir string
 	// QPS and Burst bound the requests to the API server per second; a negative QPS leaves it to the API
 	// server's own priority and fairness.
 	QPS   float32
@@ -92,8 +97,7 @@ func Manager(cfg *rest.Config, options Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the client of the apply engine: %w", err)
 	}
-	kinds := slices.Concat(limitpolicy.Kinds(), loadbalancer.Kinds())
-	engine, err := apply.New(apply.Config{Client: requests, Scheme: scheme, Kinds: kinds, Recorder: metrics.Repairs{}})
+	engine, err := apply.New(apply.Config{Client: requests, Scheme: scheme, Kinds: kinds(), Recorder: metrics.Repairs{}})
 	if err != nil {
 		return nil, fmt.Errorf("build the apply engine: %w", err)
 	}
@@ -128,7 +132,41 @@ func setupKinds(mgr ctrl.Manager, engine *apply.Engine, options Options) error {
 	if err != nil {
 		return fmt.Errorf("load balancers: %w", err)
 	}
+	versions, err := versions(options.ChartsDir)
+	if err != nil {
+		return fmt.Errorf("find the versions of Istio: %w", err)
+	}
+	err = mesh.SetupWithManager(mgr, mesh.Options{Engine: engine, Catalogue: versions, Namespace: options.Namespace, Workers: options.Workers})
+	if err != nil {
+		return fmt.Errorf("meshes: %w", err)
+	}
 	return nil
+}
+
+// kinds are all that the operator writes, each once. Where one of its parts looks at those of everybody, the cache has them.
+func kinds() []apply.Kind {
+	var out []apply.Kind
+	for _, kind := range slices.Concat(limitpolicy.Kinds(), loadbalancer.Kinds(), mesh.Kinds()) {
+		at := slices.IndexFunc(out, func(known apply.Kind) bool { return known.GVK == kind.GVK })
+		if at < 0 {
+			out = append(out, kind)
+			continue
+		}
+		out[at].Selective = out[at].Selective && kind.Selective
+	}
+	return out
+}
+
+// versions are those in the operator and those in a folder, whose list says the digests of its archives.
+func versions(folder string) (*catalogue.Catalogue, error) {
+	out, err := catalogue.Embedded()
+	if err != nil || folder == "" {
+		return out, err
+	}
+	if err := out.Add(os.DirFS(folder)); err != nil {
+		return nil, fmt.Errorf("folder %s: %w", folder, err)
+	}
+	return out, nil
 }
 
 // managerContainer is the operator's container in its pod.

@@ -5,16 +5,27 @@ package setup
 
 import (
 	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/config"
+
+	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/limitpolicy"
+	"github.com/fairlead/fairlead/controllers/loadbalancer"
+	"github.com/fairlead/fairlead/controllers/mesh"
+	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
 )
 
 func TestManagerOptions(t *testing.T) {
@@ -57,6 +68,50 @@ func TestManagerSaysWhatIsWrong(t *testing.T) {
 	_, err := Manager(&rest.Config{Host: "https://127.0.0.1:1"}, Options{QPS: -1, MetricsAddress: "0", ProbeAddress: "0", Workers: 1, LeaderElect: true})
 	if err == nil || !strings.Contains(err.Error(), "build the manager") {
 		t.Errorf("without a namespace for the lease Manager says %v", err)
+	}
+}
+
+// TestKinds: an informer more of a kind would be a copy more of it, and one that holds too little would hide quotas and
+// autoscalers of others.
+func TestKinds(t *testing.T) {
+	merged := map[schema.GroupVersionKind]apply.Kind{}
+	for _, kind := range kinds() {
+		if _, twice := merged[kind.GVK]; twice {
+			t.Errorf("%s is there twice", kind.GVK)
+		}
+		merged[kind.GVK] = kind
+	}
+	for _, kind := range slices.Concat(limitpolicy.Kinds(), loadbalancer.Kinds(), mesh.Kinds()) {
+		got, ok := merged[kind.GVK]
+		if !ok || got.Resource != kind.Resource || got.Selective && !kind.Selective {
+			t.Errorf("%+v has become %+v", kind, got)
+		}
+	}
+	if !merged[appsv1.SchemeGroupVersion.WithKind("Deployment")].Selective {
+		t.Error("the cache has the Deployments of everybody")
+	}
+}
+
+func TestVersions(t *testing.T) {
+	embedded, err := versions("")
+	if err != nil || len(embedded.Entries()) < 4 {
+		t.Fatalf("the operator has %d versions: %v", len(embedded.Entries()), err)
+	}
+	folder := t.TempDir()
+	list := "versions:\n- {version: 1.99.7, archive: istio-1.99.7.tgz, sha256: %s, kubernetes: {min: \"1.32\"}, hub: registry.example.com/istio, tag: 1.99.7}\n"
+	if err := os.WriteFile(filepath.Join(folder, catalogue.File), fmt.Appendf(nil, list, strings.Repeat("0", 64)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	more, err := versions(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := more.Entries()
+	if last := all[len(all)-1]; len(all) != len(embedded.Entries())+1 || last.Version.String() != "1.99.7" || last.Hub != "registry.example.com/istio" {
+		t.Errorf("with a folder there are %+v", all)
+	}
+	if _, err := versions(t.TempDir()); err == nil || !strings.Contains(err.Error(), "read the list of charts") {
+		t.Errorf("of a folder without a list it says %v", err)
 	}
 }
 
