@@ -111,6 +111,8 @@ const (
 	AnnotationPaused = "fleet.fairlead.io/paused"
 	// AnnotationAdopt on an object that Fairlead did not make, set to "true", lets Fairlead take it over.
 	AnnotationAdopt = "fleet.fairlead.io/adopt"
+	// AnnotationRetry on a Mesh, set to another text, tries an upgrade again that was rolled back or held.
+	AnnotationRetry = "fleet.fairlead.io/retry"
 )
 
 // Marks that Fairlead puts on the objects it makes.

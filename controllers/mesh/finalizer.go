@@ -30,7 +30,7 @@ var errStale = errors.New("the cache is behind")
 
 // keeps reports whether a mesh that is being deleted stays in force.
 func keeps(seen *observed) bool {
-	return seen.proxies > 0 && seen.mesh.Spec.Uninstall.WithMembers != v1alpha1.UninstallProceed
+	return seen.held() > 0 && seen.mesh.Spec.Uninstall.WithMembers != v1alpha1.UninstallProceed
 }
 
 // hold puts the finalizer on before anything is made.
@@ -61,6 +61,9 @@ func (r *reconciler) patchFinalizers(ctx context.Context, mesh *v1alpha1.Mesh, e
 func (r *reconciler) remove(ctx context.Context, name string, mesh *v1alpha1.Mesh) (ctrl.Result, error) {
 	r.ledger.forget(name)
 	r.planner.forget(name)
+	r.resolver.forget(name)
+	r.prober.keep(name, func(string) bool { return false })
+	r.history.Forget(name)
 	result, err := r.engine.Apply(ctx, apply.Set{Key: setKey(name)})
 	if err != nil {
 		return ctrl.Result{}, err

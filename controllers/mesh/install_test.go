@@ -19,23 +19,6 @@ import (
 	"github.com/fairlead/fairlead/controllers/mesh/render"
 )
 
-// certify plays istiod, which writes its authority into the webhooks of its revision.
-func (o *operator) certify(t *testing.T, m *v1alpha1.Mesh) {
-	t.Helper()
-	bundle := cluster.Config(t).CAData
-	var webhooks admissionv1.MutatingWebhookConfigurationList
-	if err := o.client.List(t.Context(), &webhooks, client.MatchingLabels{"fleet.fairlead.io/mesh": m.Name}); err != nil {
-		t.Fatal(err)
-	}
-	for i := range webhooks.Items {
-		change(t, o, &webhooks.Items[i], func(w *admissionv1.MutatingWebhookConfiguration) {
-			for i := range w.Webhooks {
-				w.Webhooks[i].ClientConfig.CABundle = bundle
-			}
-		})
-	}
-}
-
 // TestKinds fails if a kind that charts make is not watched.
 func TestKinds(t *testing.T) {
 	watched := map[string]bool{}
@@ -136,7 +119,7 @@ func TestReady(t *testing.T) {
 		got.Status.Revisions[0].State != v1alpha1.RevisionInstalling || got.Status.Revisions[0].Name != m.Name+"-1-31-0" {
 		t.Errorf("the status is %+v", got.Status)
 	}
-	o.certify(t, m)
+	planes.up(t, o, m, m.Name+"-1-31-0", "1.31.0")
 	if got := o.applied(t, m); condition(got, v1alpha1.ConditionReady) != "False/IstiodUnavailable" {
 		t.Errorf("without pods the mesh is %s", condition(got, v1alpha1.ConditionReady))
 	}
@@ -154,7 +137,9 @@ func TestReady(t *testing.T) {
 	if err := o.client.List(t.Context(), &webhooks, client.MatchingLabels{"fleet.fairlead.io/mesh": m.Name}); err != nil {
 		t.Fatal(err)
 	}
-	change(t, o, &webhooks.Items[0], func(w *admissionv1.MutatingWebhookConfiguration) { w.Webhooks[0].ClientConfig.CABundle = nil })
+	for i := range webhooks.Items {
+		change(t, o, &webhooks.Items[i], func(w *admissionv1.MutatingWebhookConfiguration) { w.Webhooks[0].ClientConfig.CABundle = nil })
+	}
 	got = o.awaitReady(t, m, "False/IstiodUnavailable")
 	if got.Status.RunningVersion != "1.31.0" || got.Status.Revisions[0].State != v1alpha1.RevisionFailing {
 		t.Errorf("the status is %+v", got.Status)

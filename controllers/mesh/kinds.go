@@ -4,6 +4,8 @@
 package mesh
 
 import (
+	"time"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -18,18 +20,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead/fairlead/controllers/internal/apply"
+	"github.com/fairlead/fairlead/controllers/mesh/authority"
+	"github.com/fairlead/fairlead/controllers/mesh/doorway"
 	"github.com/fairlead/fairlead/controllers/mesh/render"
 )
 
 // labelMesh is on every object of a mesh and names it.
 const labelMesh = "fleet.fairlead.io/mesh"
-
-// What Istio puts on pods that it gave a proxy.
-const (
-	labelInjected      = "service.istio.io/canonical-name"
-	annotationRevision = "istio.io/rev"
-	annotationInjected = "sidecar.istio.io/status"
-)
 
 var (
 	definitions = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
@@ -50,7 +47,7 @@ func Kinds() []apply.Kind {
 			out = append(out, apply.Kind{GVK: k.GVK, Resource: k.Resource, Selective: !whole[k.GVK]})
 		}
 	}
-	return out
+	return append(out, doorway.Kinds()...)
 }
 
 // written is the same as a lookup.
@@ -62,17 +59,16 @@ var written = func() map[schema.GroupVersionKind]bool {
 	return out
 }()
 
-// ownObjects are what the controllers look at beside what they write: how control planes are, which pods have proxies,
-// and of which version the definitions are.
+// ownObjects are what the controllers look at beside what they write: how control planes are, and of which version the
+// definitions are.
 func ownObjects() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&appsv1.Deployment{}:                        {Label: with(labelMesh), Transform: trimDeployment},
 		&admissionv1.MutatingWebhookConfiguration{}: {Label: with(labelMesh), Transform: trimWebhook},
-		&corev1.Pod{}: {
-			Label: with(labelInjected), Transform: trimPod,
-			Field: fields.ParseSelectorOrDie("status.phase!=Succeeded,status.phase!=Failed"),
+		partial(definitions):                        {Transform: trimDefinition},
+		&corev1.ConfigMap{}: {
+			Field: fields.OneTermEqualSelector(metav1.ObjectNameField, rootCertificate), Transform: trimRootCertificate,
 		},
-		partial(definitions): {Transform: trimDefinition},
 	}
 }
 
@@ -110,14 +106,22 @@ func trimWebhook(obj any) (any, error) {
 	return obj, nil
 }
 
-func trimPod(obj any) (any, error) {
-	if p, ok := obj.(*corev1.Pod); ok {
-		meta := identity(&p.ObjectMeta)
-		if _, injected := p.Annotations[annotationInjected]; injected {
-			meta.Annotations = map[string]string{annotationRevision: p.Annotations[annotationRevision]}
+// rootCertificate is the ConfigMap in which istiod tells every namespace whom it signs by, rootCertificateKey its key.
+const (
+	rootCertificate    = "istio-ca-root-cert"
+	rootCertificateKey = "root-cert.pem"
+	// annotationNotAfter is, in the cache only, when the first of these certificates ends.
+	annotationNotAfter = "fleet.fairlead.io/not-after"
+)
+
+// trimRootCertificate keeps when the certificate ends.
+func trimRootCertificate(obj any) (any, error) {
+	if c, ok := obj.(*corev1.ConfigMap); ok {
+		pem := c.Data[rootCertificateKey]
+		*c = corev1.ConfigMap{ObjectMeta: identity(&c.ObjectMeta)}
+		if end, err := authority.NotAfter(pem); err == nil {
+			metav1.SetMetaDataAnnotation(&c.ObjectMeta, annotationNotAfter, end.UTC().Format(time.RFC3339))
 		}
-		meta.OwnerReferences = p.OwnerReferences
-		p.ObjectMeta, p.Spec, p.Status = meta, corev1.PodSpec{}, corev1.PodStatus{Phase: p.Status.Phase}
 	}
 	return obj, nil
 }
@@ -137,8 +141,13 @@ func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 		Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID, ResourceVersion: meta.ResourceVersion,
 		Generation: meta.Generation, DeletionTimestamp: meta.DeletionTimestamp,
 	}
-	if mesh, ok := meta.Labels[labelMesh]; ok {
-		out.Labels = map[string]string{labelMesh: mesh}
+	for _, key := range []string{labelMesh, labelRevision, labelTag} {
+		if value, ok := meta.Labels[key]; ok {
+			metav1.SetMetaDataLabel(&out, key, value)
+		}
+	}
+	if release, ok := meta.Annotations[annotationRelease]; ok {
+		metav1.SetMetaDataAnnotation(&out, annotationRelease, release)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ package mesh
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -13,26 +14,30 @@ import (
 	"github.com/fairlead/fairlead/controllers/internal/drift"
 	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
 	"github.com/fairlead/fairlead/controllers/mesh/render"
+	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 )
 
-// outcome is how applying a mesh went.
+// outcome is what was decided for a mesh, and how applying it went.
 type outcome struct {
 	uid        types.UID
 	generation int64
-	// stuck is why not all of the spec was applied and a person has to move; the zero value where it was.
+	// stuck is why not all of the spec is followed and a person has to move; the zero value where it is.
 	stuck stuck
-	// desired is the version that the spec asks for, empty where there is none.
-	desired string
-	// version and revision are what was applied; zero where nothing was.
+	// decision is what is to be done, where decided says that there is one.
+	decision rollout.Decision
+	decided  bool
+	// refusal is why the spec is refused, where the decision says that it is.
+	refusal string
+	// lacks is what keeps the control plane from injecting that members use, or that is being installed.
+	lacks string
+	// told is what the status says of all this, but for the conditions.
+	told told
+	// version is the newest that was applied, revision the one that has what a mesh has one of; zero where nothing was.
 	version  catalogue.Version
 	revision string
-	// deployments and webhooks are the parts that have to be well for the mesh to be ready.
-	deployments []types.NamespacedName
-	webhooks    []string
 	// nodes is what the mesh wants to run on nodes; nil for nothing.
-	nodes    *render.Nodes
-	problems []v1alpha1.Problem
-	result   apply.Result
+	nodes  *render.Nodes
+	result apply.Result
 	// failure is the class of an error that is being retried, empty for none.
 	failure string
 	// held is how many proxies keep the mesh, which is being deleted.
@@ -73,10 +78,14 @@ type ledger struct {
 	records map[string]*record
 	common  map[string]shared
 
+	// written are the times at which the labels of namespaces were last written.
+	written map[string]time.Time
+
 	// changed is told the name of a mesh whose status may have to change, wanted that meshes may want other things of
-	// what they share.
+	// what they share, relabel a namespace that may have to name another revision.
 	changed func(mesh string)
 	wanted  func()
+	relabel func(namespace string)
 }
 
 type record struct {
@@ -85,7 +94,10 @@ type record struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{records: map[string]*record{}, common: map[string]shared{}, changed: func(string) {}, wanted: func() {}}
+	return &ledger{
+		records: map[string]*record{}, common: map[string]shared{}, written: map[string]time.Time{},
+		changed: func(string) {}, wanted: func() {}, relabel: func(string) {},
+	}
 }
 
 // applied notes how applying a mesh went.
@@ -105,6 +117,40 @@ func (l *ledger) applied(mesh string, now outcome) {
 	if before.wish() != now.wish() {
 		l.wanted()
 	}
+	for namespace, revision := range now.decision.Labels {
+		if last, known := before.decision.Labels[namespace]; !known || last != revision {
+			l.relabel(namespace)
+		}
+	}
+}
+
+// label is the revision that a namespace has to name by the last decision of a mesh, empty for none. It is false where there
+// was no decision about it.
+func (l *ledger) label(mesh string, uid types.UID, namespace string) (revision string, decided bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known := l.records[mesh]; known != nil && known.outcome.uid == uid {
+		revision, decided = known.outcome.decision.Labels[namespace]
+	}
+	return revision, decided
+}
+
+// labelled notes when the labels of a namespace were written; the zero time forgets it.
+func (l *ledger) labelled(namespace string, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at.IsZero() {
+		delete(l.written, namespace)
+		return
+	}
+	l.written[namespace] = at
+}
+
+// labelledAt is when the labels of a namespace were last written since the start; zero for not.
+func (l *ledger) labelledAt(namespace string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written[namespace]
 }
 
 // appliedShared notes how applying a set that meshes share went. Its drift is told of one of them.

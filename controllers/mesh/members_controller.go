@@ -14,12 +14,11 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 )
 
 // membersManager is the field manager of labels on namespaces.
@@ -35,6 +34,7 @@ const (
 // namespaces.
 type membersReconciler struct {
 	client client.Client
+	ledger *ledger
 	// own is the namespace of the operator.
 	own string
 
@@ -80,8 +80,9 @@ func (r *membersReconciler) decide(namespace *metav1.PartialObjectMetadata, all 
 	if mesh == nil {
 		return nil, joined != "" && !pausedAmong(all, joined)
 	}
-	want = memberLabels(mesh, namespace)
-	if want == nil || paused(mesh) || joined == mesh.Name && mesh.Spec.Drift == v1alpha1.Warn {
+	revision, decided := r.ledger.label(mesh.Name, mesh.UID, namespace.Name)
+	want = memberLabels(mesh, revision)
+	if !decided || want == nil || paused(mesh) || joined == mesh.Name && mesh.Spec.Drift == v1alpha1.Warn && owned(mesh, namespace, revision) {
 		return nil, false
 	}
 	for key, value := range want {
@@ -90,6 +91,13 @@ func (r *membersReconciler) decide(namespace *metav1.PartialObjectMetadata, all 
 		}
 	}
 	return want, false
+}
+
+// owned reports whether a namespace names a revision of the mesh, or none is to be named: in drift mode Warn, other labels
+// are left, and an upgrade goes on.
+func owned(mesh *v1alpha1.Mesh, namespace *metav1.PartialObjectMetadata, want string) bool {
+	named := namespace.Labels[labelRevision]
+	return named == want || !rollout.Owns(mesh.Name, named)
 }
 
 func pausedAmong(all []v1alpha1.Mesh, name string) bool {
@@ -105,6 +113,7 @@ func pausedAmong(all []v1alpha1.Mesh, name string) bool {
 // anew that somebody deleted meanwhile.
 func (r *membersReconciler) write(ctx context.Context, namespace *metav1.PartialObjectMetadata, want map[string]string) error {
 	labelled := corev1ac.Namespace(namespace.Name).WithUID(namespace.UID).WithLabels(want)
+	r.ledger.labelled(namespace.Name, time.Now())
 	err := r.client.Apply(ctx, labelled, client.FieldOwner(membersManager), client.ForceOwnership)
 	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("write labels: %w", err)
@@ -134,6 +143,7 @@ func (r *membersReconciler) forget(namespace string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.pauses, namespace)
+	r.ledger.labelled(namespace, time.Time{})
 }
 
 // candidates are the namespaces that a mesh selects, or that have its labels.
@@ -144,22 +154,12 @@ func (w *watches) candidates(ctx context.Context, object client.Object) []reconc
 		log.FromContext(ctx).Error(err, "cannot list namespaces")
 		return nil
 	}
-	mesh := object.(*v1alpha1.Mesh)
+	wants := selectionOf(object.(*v1alpha1.Mesh))
 	var out []reconcile.Request
 	for i := range list.Items {
-		if ns := &list.Items[i]; ns.Labels[labelMesh] != "" || selects(mesh, ns) {
+		if ns := &list.Items[i]; ns.Labels[labelMesh] != "" || wants(ns) {
 			out = append(out, named(ns.Name))
 		}
 	}
 	return out
-}
-
-// membershipChanged lets meshes through that select others or inject by another revision.
-func membershipChanged() predicate.Predicate {
-	wishes := wishesChanged()
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, ok := e.ObjectOld.(*v1alpha1.Mesh)
-		after, alsoOK := e.ObjectNew.(*v1alpha1.Mesh)
-		return wishes.Update(e) || ok && alsoOK && readyRevision(before) != readyRevision(after)
-	}}
 }

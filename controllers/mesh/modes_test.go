@@ -4,7 +4,6 @@
 package mesh_test
 
 import (
-	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -84,38 +83,4 @@ func TestNameTaken(t *testing.T) {
 	// Foreign objects are looked at twice a minute; a change of the mesh is faster.
 	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.EndOfLife = v1alpha1.EndOfLifeRefuse })
 	o.applied(t, m)
-}
-
-// TestVersionChange: in place, another version replaces the one that runs; by Canary, and downwards, nothing happens yet.
-func TestVersionChange(t *testing.T) {
-	o := running(t)
-	m := o.applied(t, o.mesh(t, "moves", "1.30", func(m *v1alpha1.Mesh) { m.Spec.Upgrade.Strategy = v1alpha1.UpgradeInPlace }))
-	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.Version = "1.31" })
-	got := o.await(t, m, "1.31 is in force", func(m *v1alpha1.Mesh) bool {
-		return condition(m, v1alpha1.ConditionReady) == "False/IstiodUnavailable" && len(m.Status.Revisions) == 1 && m.Status.Revisions[0].Version == "1.31.0"
-	})
-	if got.Status.Revisions[0].Name != m.Name || len(got.Status.Repairs) > 0 {
-		t.Errorf("the status is %+v", got.Status)
-	}
-	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.Version = "1.30" })
-	got = o.awaitReady(t, m, "False/UnsupportedUpgrade")
-	if got.Status.Revisions[0].Version != "1.31.0" || got.Status.DesiredVersion != "1.30.4" {
-		t.Errorf("the status is %+v", got.Status)
-	}
-	canary := o.applied(t, o.mesh(t, "stands", "1.30"))
-	change(t, o, canary, func(m *v1alpha1.Mesh) { m.Spec.Version = "1.31" })
-	got = o.awaitReady(t, canary, "False/UnsupportedUpgrade")
-	if len(got.Status.Revisions) != 1 || got.Status.Revisions[0].Name != canary.Name+"-1-30-4" {
-		t.Errorf("the status is %+v", got.Status)
-	}
-	service := o.subject(t, got, edit{kind: "Service", name: "istiod-REV"})
-	o.edit(t, service.DeepCopy(), selectorKey)
-	o.repaired(t, service)
-	testutil.Eventually(t, soon, "the repair is told", func() (bool, string) {
-		found := &v1alpha1.Mesh{}
-		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(canary), found); err != nil {
-			t.Fatal(err)
-		}
-		return len(found.Status.Repairs) == 1, fmt.Sprint(found.Status.Repairs)
-	})
 }

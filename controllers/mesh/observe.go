@@ -8,19 +8,23 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/mesh/rollout"
+	"github.com/fairlead/fairlead/controllers/mesh/workloads"
 )
 
 // observed is everything that decides what a mesh gets.
 type observed struct {
 	mesh *v1alpha1.Mesh
+	// all are the meshes that there are.
+	all []v1alpha1.Mesh
 	// kubernetes is the version of the cluster.
 	kubernetes string
 	// first is whether the mesh has what a cluster has one of: the tag default, and the validator of objects without a
@@ -30,10 +34,19 @@ type observed struct {
 	alone bool
 	// holder is the older mesh in the same namespace, empty for none.
 	holder string
-	// deployments are the names of those that bear the label of the mesh.
-	deployments []string
-	// proxies is how many pods have a proxy of the mesh.
-	proxies int
+	// planes are the control planes that there are, by revision.
+	planes map[string]*living
+	// namespaces are the members, and those that name a revision of the mesh or run proxies of one.
+	namespaces []rollout.Namespace
+	// proxies are the pods with a proxy, of all meshes, by revision.
+	proxies map[string]int
+	budgets map[string]int
+}
+
+// living is a control plane that there is.
+type living struct {
+	deployment *appsv1.Deployment
+	webhooks   []*admissionv1.MutatingWebhookConfiguration
 }
 
 // observer looks at the cluster for a mesh.
@@ -41,41 +54,46 @@ type observer struct {
 	client client.Reader
 	// own has the kinds of ownObjects.
 	own        client.Reader
+	workloads  *workloads.Cache
 	kubernetes *kubernetes
+	ledger     *ledger
+	// operator is the namespace of the operator.
+	operator string
+	// up is when this operator began to work.
+	up func() time.Time
 }
 
-func (o *observer) observe(ctx context.Context, mesh *v1alpha1.Mesh) (observed, error) {
-	seen := observed{mesh: mesh}
+func (o *observer) observe(ctx context.Context, mesh *v1alpha1.Mesh) (*observed, error) {
+	seen := &observed{mesh: mesh}
 	var err error
 	if seen.kubernetes, err = o.kubernetes.version(); err != nil {
-		return seen, err
+		return nil, err
 	}
 	var list v1alpha1.MeshList
 	if err := o.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return seen, fmt.Errorf("list meshes: %w", err)
+		return nil, fmt.Errorf("list meshes: %w", err)
 	}
-	seen.place(list.Items)
-	var deployments appsv1.DeploymentList
-	err = o.own.List(ctx, &deployments, client.InNamespace(mesh.Spec.Namespace), client.MatchingLabels{labelMesh: mesh.Name}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return seen, fmt.Errorf("list control planes: %w", err)
+	seen.all = list.Items
+	seen.place()
+	if seen.holder != "" {
+		return seen, nil
 	}
-	for i := range deployments.Items {
-		seen.deployments = append(seen.deployments, deployments.Items[i].Name)
+	if err := o.controlPlanes(ctx, seen); err != nil {
+		return nil, err
 	}
-	slices.Sort(seen.deployments)
-	if mesh.DeletionTimestamp != nil {
-		pods, err := o.pods(ctx, mesh)
-		seen.proxies = len(pods)
-		return seen, err
+	if seen.proxies, err = o.workloads.Proxies(ctx); err != nil {
+		return nil, err
 	}
-	return seen, nil
+	if seen.budgets, err = o.workloads.Budgets(ctx); err != nil {
+		return nil, err
+	}
+	return seen, o.members(ctx, seen)
 }
 
 // place compares the mesh with all that there are.
-func (s *observed) place(all []v1alpha1.Mesh) {
-	s.alone = len(all) <= 1
-	order := slices.SortedFunc(slices.Values(all), func(a, b v1alpha1.Mesh) int {
+func (s *observed) place() {
+	s.alone = len(s.all) <= 1
+	order := slices.SortedFunc(slices.Values(s.all), func(a, b v1alpha1.Mesh) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	for i := range order {
@@ -90,31 +108,148 @@ func (s *observed) place(all []v1alpha1.Mesh) {
 	s.first = len(order) == 0
 }
 
-// pods are those with a proxy of a mesh, by any of its revisions.
-func (o *observer) pods(ctx context.Context, mesh *v1alpha1.Mesh) ([]*corev1.Pod, error) {
-	var list corev1.PodList
-	if err := o.own.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list pods with proxies: %w", err)
+// deploymentPrefix begins the name of istiod's Deployment of a revision.
+const deploymentPrefix = "istiod-"
+
+// controlPlanes finds the revisions of a mesh.
+func (o *observer) controlPlanes(ctx context.Context, seen *observed) error {
+	ours := client.MatchingLabels{labelMesh: seen.mesh.Name}
+	var deployments appsv1.DeploymentList
+	if err := o.own.List(ctx, &deployments, client.InNamespace(seen.mesh.Spec.Namespace), ours, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list control planes: %w", err)
 	}
-	var out []*corev1.Pod
-	for i := range list.Items {
-		if revision, ok := revisionOf(&list.Items[i]); ok && rollout.Owns(mesh.Name, revision) {
-			out = append(out, &list.Items[i])
+	seen.planes = map[string]*living{}
+	plane := func(revision string) *living {
+		if seen.planes[revision] == nil {
+			seen.planes[revision] = &living{}
+		}
+		return seen.planes[revision]
+	}
+	for i := range deployments.Items {
+		d := &deployments.Items[i]
+		if release := releaseOf(d); d.DeletionTimestamp == nil && d.Name == deploymentPrefix+release.Revision {
+			plane(release.Revision).deployment = d
 		}
 	}
-	return out, nil
-}
-
-// revisionOf is the revision whose istiod gave a pod its proxy.
-func revisionOf(pod client.Object) (string, bool) {
-	revision, ok := pod.GetAnnotations()[annotationRevision]
-	return revision, ok && revision != ""
-}
-
-// workload names what a pod belongs to.
-func workload(pod *corev1.Pod) string {
-	if owner := metav1.GetControllerOf(pod); owner != nil {
-		return pod.Namespace + "/" + owner.Kind + "/" + owner.Name
+	var webhooks admissionv1.MutatingWebhookConfigurationList
+	if err := o.own.List(ctx, &webhooks, ours, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list webhooks: %w", err)
 	}
-	return pod.Namespace + "/Pod/" + pod.Name
+	for i := range webhooks.Items {
+		w := &webhooks.Items[i]
+		if release := releaseOf(w); w.DeletionTimestamp == nil && w.Labels[labelTag] == "" && release.Revision != "" {
+			p := plane(release.Revision)
+			p.webhooks = append(p.webhooks, w)
+		}
+	}
+	return nil
+}
+
+// release is the one that a control plane was last applied for. Where istiod is elsewhere, the webhook tells.
+func (l *living) release() rollout.Release {
+	if l.deployment != nil {
+		return releaseOf(l.deployment)
+	}
+	return releaseOf(l.webhooks[0])
+}
+
+// rolledOut reports whether all pods of a control plane are of its newest template, and available. One that is elsewhere is
+// not ours to look at.
+func (l *living) rolledOut(remote bool) bool {
+	if l.deployment == nil {
+		return remote
+	}
+	d := l.deployment
+	if d.Spec.Replicas == nil || *d.Spec.Replicas < 1 {
+		return false
+	}
+	s := &d.Status
+	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas >= *d.Spec.Replicas && s.AvailableReplicas >= *d.Spec.Replicas &&
+		s.Replicas == s.UpdatedReplicas
+}
+
+// certified reports whether the API server can verify who answers for each of the webhooks.
+func (l *living) certified() bool {
+	for _, w := range l.webhooks {
+		if slices.ContainsFunc(w.Webhooks, func(hook admissionv1.MutatingWebhook) bool { return len(hook.ClientConfig.CABundle) == 0 }) {
+			return false
+		}
+	}
+	return len(l.webhooks) > 0
+}
+
+// members finds the namespaces that have to do with a mesh.
+func (o *observer) members(ctx context.Context, seen *observed) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(namespaces.GroupVersion().WithKind(namespaces.Kind + "List"))
+	if err := o.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list namespaces: %w", err)
+	}
+	owns := func(revision string) bool { return rollout.Owns(seen.mesh.Name, revision) }
+	running, err := o.workloads.Running(ctx, owns)
+	if err != nil {
+		return err
+	}
+	wants := selectionOf(seen.mesh)
+	for i := range list.Items {
+		ns := &list.Items[i]
+		revision := ns.Labels[labelRevision]
+		member := wants(ns) && isMember(ns, o.operator, seen.all, seen.mesh)
+		_, runs := slices.BinarySearch(running, ns.Name)
+		if ns.DeletionTimestamp != nil || !member && !runs && !owns(revision) {
+			continue
+		}
+		out := rollout.Namespace{Name: ns.Name, Member: member, Revision: revision, LabelledAt: o.labelledAt(ns.Name)}
+		if value, ok := ns.Labels[labelInjection]; ok {
+			out.Contradiction = fmt.Sprintf("the label %s=%s", labelInjection, value)
+		}
+		if out.Workloads, err = o.workloads.Namespace(ctx, ns.Name); err != nil {
+			return err
+		}
+		seen.namespaces = append(seen.namespaces, out)
+	}
+	return nil
+}
+
+// labelledAt is when the labels of a namespace were last written. What was written before this operator began is not
+// known, and may be as new as that.
+func (o *observer) labelledAt(namespace string) time.Time {
+	if at := o.ledger.labelledAt(namespace); !at.IsZero() {
+		return at
+	}
+	return o.up()
+}
+
+// state is what the rollout of a mesh depends on.
+func (s *observed) state(now, up time.Time, spec rollout.Spec, progress rollout.Progress, ask func(*living) (answers, injects bool)) rollout.State {
+	out := rollout.State{
+		Now: now, Up: up, Spec: spec, Progress: progress, Namespaces: s.namespaces, Proxies: s.proxies, Budgets: s.budgets,
+	}
+	for _, plane := range s.planes {
+		r := rollout.Revision{Release: plane.release(), RolledOut: plane.rolledOut(s.remote()), CABundle: plane.certified()}
+		if r.CABundle {
+			r.Answers, r.Injects = ask(plane)
+		}
+		out.Revisions = append(out.Revisions, r)
+	}
+	slices.SortFunc(out.Revisions, func(a, b rollout.Revision) int { return cmp.Compare(a.Revision, b.Revision) })
+	return out
+}
+
+// remote is that istiod is outside of the cluster.
+func (s *observed) remote() bool { return s.mesh.Spec.Profile == v1alpha1.ProfileRemote }
+
+// held is how many pods have a proxy of the mesh. Its own gateways are not among them: they go with it.
+func (s *observed) held() int {
+	n := 0
+	for i := range s.namespaces {
+		for j := range s.namespaces[i].Workloads {
+			for proxy, count := range s.namespaces[i].Workloads[j].Proxies {
+				if rollout.Owns(s.mesh.Name, proxy.Revision) {
+					n += count
+				}
+			}
+		}
+	}
+	return n
 }

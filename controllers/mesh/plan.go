@@ -4,11 +4,13 @@
 package mesh
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,85 +21,113 @@ import (
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
+	"github.com/fairlead/fairlead/controllers/mesh/doorway"
+	"github.com/fairlead/fairlead/controllers/mesh/history"
 	"github.com/fairlead/fairlead/controllers/mesh/render"
+	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 	"github.com/fairlead/fairlead/controllers/mesh/values"
 )
 
-// maxProblems bounds the problems in a status.
-const maxProblems = 10
-
 // plan is what a mesh gets.
 type plan struct {
-	choice
-	// objects is nil where nothing can be said of what should be; what is in force then stays.
-	objects     []client.Object
-	deployments []types.NamespacedName
-	webhooks    []string
-	nodes       *render.Nodes
-	problems    []v1alpha1.Problem
+	objects []client.Object
+	// version is the newest of its control planes.
+	version catalogue.Version
+	// nodes is what it wants to run on nodes; nil for nothing.
+	nodes *render.Nodes
 }
 
-// planner computes plans, and keeps the last one of each mesh: to render charts takes longer than to repair a change. It
-// is safe for concurrent use.
+// planner renders control planes, and keeps what was rendered last: that takes longer than to repair a change. It is safe
+// for concurrent use.
 type planner struct {
 	catalogue *catalogue.Catalogue
-	now       func() time.Time
 
-	mu   sync.Mutex
-	kept map[string]kept
+	mu sync.Mutex
+	// kept are the planes of each mesh by revision.
+	kept map[string]map[string]*plane
 }
 
-type kept struct {
-	of   inputs
-	plan plan
+// plane is a control plane as it is rendered.
+type plane struct {
+	of inputs
+	// own are the objects of the revision, with the gateways if it serves them; common those that all revisions of the mesh share.
+	own, common []client.Object
+	nodes       *render.Nodes
+	version     catalogue.Version
 }
 
-// inputs are what a plan depends on, beside the catalogue.
+// inputs are what a plane depends on, beside the catalogue.
 type inputs struct {
 	uid        types.UID
 	generation int64
-	installed
-	stuck        stuck
-	desired      string
-	kubernetes   string
-	first, alone bool
+	release    rollout.Release
+	kubernetes string
+	// first is that the plane has what a cluster has one of, doorway that it serves the gateways of the mesh.
+	first, doorway bool
+	alone          bool
 }
 
-// plan says what a mesh gets.
-func (p *planner) plan(seen *observed) plan {
-	mesh := seen.mesh
-	if seen.holder != "" {
-		return plan{choice: choice{stuck: stuck{v1alpha1.ReasonNameTaken, fmt.Sprintf(
-			"namespace %s is that of the control plane of mesh %s; make this one in another namespace", mesh.Spec.Namespace, seen.holder)}}}
-	}
-	chosen := choose(p.catalogue, mesh, seen.kubernetes, revisions(p.catalogue, mesh, seen.deployments), p.now())
-	if chosen.entry.Archive == "" {
-		return plan{choice: chosen}
-	}
-	key := inputs{
-		uid: mesh.UID, generation: mesh.Generation, installed: chosen.installed, stuck: chosen.stuck, desired: chosen.desired,
-		kubernetes: seen.kubernetes, first: seen.first, alone: seen.alone,
-	}
+// plan renders the control planes that a mesh shall have. Until the first one is fit there is no doorway, whose pods need it.
+// What
+// cannot be rendered is told as an error; it stays as it was rendered last. Where that is not known, and it is there, the plan is empty:
+// without it, it would be deleted.
+func (p *planner) plan(seen *observed, record *history.Record, decision *rollout.Decision) (plan, error) {
 	p.mu.Lock()
-	known, ok := p.kept[mesh.Name]
+	known := p.kept[seen.mesh.Name]
 	p.mu.Unlock()
-	if ok && known.of == key {
-		return known.plan
-	}
-	out := p.make(seen, chosen)
-	if out.objects == nil && ok && known.of.uid == mesh.UID {
-		out = known.plan.insteadOf(out)
+	owner := cmp.Or(decision.Current, decision.Progress.Target.Revision)
+	next := map[string]*plane{}
+	var failures []error
+	for _, release := range decision.Install {
+		if release.Source == "" {
+			// It was found, and stays as somebody else made it.
+			continue
+		}
+		key := inputs{
+			uid: seen.mesh.UID, generation: seen.mesh.Generation, release: release, kubernetes: seen.kubernetes,
+			first: seen.first && release.Revision == owner, doorway: release.Revision == decision.Current, alone: seen.alone,
+		}
+		made := known[release.Revision]
+		if made == nil || made.of != key {
+			rendered, err := p.plane(seen, record, key)
+			if err != nil {
+				failures = append(failures, fmt.Errorf("revision %s (Istio %s): %w", release.Revision, release.Version, err))
+			} else {
+				made = rendered
+			}
+		}
+		switch {
+		case made != nil && made.of.uid == key.uid:
+			next[release.Revision] = made
+		case seen.planes[release.Revision] != nil:
+			return plan{}, errors.Join(failures...)
+		}
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.kept[mesh.Name] = kept{key, out}
-	return out
+	p.kept[seen.mesh.Name] = next
+	p.mu.Unlock()
+	return merge(next, owner), errors.Join(failures...)
 }
 
-// insteadOf goes on with what was planned before, where a new plan cannot be carried out.
-func (p plan) insteadOf(failed plan) plan {
-	p.stuck, p.problems, p.desired = failed.stuck, failed.problems, failed.desired
-	return p
+// merge brings the control planes of a mesh together.
+func merge(planes map[string]*plane, current string) plan {
+	var out plan
+	var newest *plane
+	for _, revision := range slices.Sorted(maps.Keys(planes)) {
+		made := planes[revision]
+		out.objects = append(out.objects, made.own...)
+		if newest == nil || newest.version.Compare(made.version) < 0 {
+			newest = made
+		}
+		if revision == current {
+			out.nodes = made.nodes
+		}
+	}
+	if newest != nil {
+		out.version = newest.version
+		out.objects = slices.Concat(newest.common, out.objects)
+	}
+	return out
 }
 
 func (p *planner) forget(mesh string) {
@@ -106,51 +136,111 @@ func (p *planner) forget(mesh string) {
 	delete(p.kept, mesh)
 }
 
-// make renders.
-func (p *planner) make(seen *observed, chosen choice) plan {
-	out := plan{choice: chosen}
-	fail := func(reason string, err error) plan {
-		out.stuck = stuck{reason, err.Error()}
-		return out
+// plane renders one control plane.
+func (p *planner) plane(seen *observed, record *history.Record, of inputs) (*plane, error) {
+	settings, ok := record.Settings(of.release.Source)
+	if own := history.SettingsOf(&seen.mesh.Spec); !ok && own.Source() == of.release.Source {
+		settings, ok = own, true
 	}
-	charts, err := p.catalogue.Charts(chosen.entry)
+	if !ok {
+		return nil, errors.New("its settings are not in the history any more; change spec.values or spec.profile to go on with other ones")
+	}
+	entries := p.catalogue.Entries()
+	at := slices.IndexFunc(entries, func(e catalogue.Entry) bool { return e.Version.String() == of.release.Version })
+	if at < 0 {
+		return nil, errors.New("the version is not in the catalogue any more, and it stays as it is")
+	}
+	charts, err := p.catalogue.Charts(entries[at])
 	if err != nil {
-		return fail(v1alpha1.ReasonUnknownVersion, err)
+		return nil, err
 	}
-	given, err := seen.mesh.Spec.Values.Map()
+	given, err := settings.Values.Map()
 	if err != nil {
-		return fail(v1alpha1.ReasonInvalidValues, err)
+		return nil, err
 	}
-	if found := values.Check(charts, given); len(found) > 0 {
-		out.problems = problems(found)
-		out.stuck = stuck{v1alpha1.ReasonInvalidValues, found[0].String()}
-		return out
-	}
-	plane := planeOf(seen, chosen, charts, values.Merge(given, imageValues(seen.mesh.Spec.Image)))
-	objects, err := plane.Objects()
-	if err != nil {
-		return fail(v1alpha1.ReasonInvalidValues, err)
-	}
-	common, err := plane.Common()
-	if err != nil {
-		return fail(v1alpha1.ReasonInvalidValues, err)
-	}
-	if err := out.take(seen.mesh.Name, slices.Concat(common, objects)); err != nil {
-		return fail(v1alpha1.ReasonInvalidValues, err)
-	}
-	out.nodes = nodesOf(plane)
-	return out
+	return renderPlane(seen, of, entries[at], &render.Plane{
+		Mesh: seen.mesh.Name, Namespace: string(seen.mesh.Spec.Namespace), Revision: of.release.Revision, Charts: charts, Entry: entries[at],
+		Profile: string(settings.Profile), Values: values.Merge(given, imageValues(settings.Image)), Kubernetes: seen.kubernetes,
+		Default: of.first, Ambient: settings.Profile == v1alpha1.ProfileAmbient,
+	})
 }
 
-func planeOf(seen *observed, chosen choice, charts *catalogue.Charts, given map[string]any) *render.Plane {
-	spec := &seen.mesh.Spec
-	out := &render.Plane{
-		Mesh: seen.mesh.Name, Namespace: string(spec.Namespace), Revision: chosen.revision, Charts: charts, Entry: chosen.entry,
-		Profile: string(spec.Profile), Values: given, Kubernetes: seen.kubernetes, Default: seen.first,
-		Ambient: spec.Profile == v1alpha1.ProfileAmbient,
+func renderPlane(seen *observed, of inputs, entry catalogue.Entry, from *render.Plane) (*plane, error) {
+	if !of.alone {
+		from.DiscoverySelectors = selectors(&seen.mesh.Spec)
 	}
-	if !seen.alone {
-		out.DiscoverySelectors = selectors(spec)
+	own, err := from.Objects()
+	if err != nil {
+		return nil, err
+	}
+	common, err := from.Common()
+	if err != nil {
+		return nil, err
+	}
+	if err := sign(own, of.release); err != nil {
+		return nil, err
+	}
+	out := &plane{of: of, own: label(from.Mesh, own), common: label(from.Mesh, common), version: entry.Version, nodes: nodesOf(from)}
+	if of.doorway {
+		edge, err := edge(from, &seen.mesh.Spec)
+		if err != nil {
+			return nil, err
+		}
+		out.own = append(out.own, edge...)
+	}
+	for _, o := range slices.Concat(out.common, out.own) {
+		if err := makes(o); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// edge is what a mesh has where others connect: gateways, and what connections its workloads take.
+func edge(from *render.Plane, spec *v1alpha1.MeshSpec) ([]client.Object, error) {
+	gateways, err := doorway.Gateways(from, spec.Gateways)
+	if err != nil {
+		return nil, err
+	}
+	out := label(from.Mesh, slices.Concat(gateways, doorway.PeerAuthentication(from, spec.MTLS)))
+	for _, o := range out {
+		if d, ok := o.(*appsv1.Deployment); ok {
+			// The engine rolls these pods out; they are none of the workloads that restart.
+			d.Spec.Template.Labels[labelMesh] = from.Mesh
+		}
+	}
+	return out, nil
+}
+
+// annotationRelease is the release that a Deployment or a webhook was last applied for. It is no part of pods, so that it
+// restarts none.
+const annotationRelease = "fleet.fairlead.io/release"
+
+// sign marks what tells how a control plane is with the release that it is of.
+func sign(objects []render.Object, release rollout.Release) error {
+	text, err := json.Marshal(release)
+	if err != nil {
+		return fmt.Errorf("write a release down: %w", err)
+	}
+	for _, o := range objects {
+		switch o.(type) {
+		case *appsv1.Deployment, *admissionv1.MutatingWebhookConfiguration:
+			annotations := maps.Clone(o.GetAnnotations())
+			if annotations == nil {
+				annotations = map[string]string{}
+			}
+			annotations[annotationRelease] = string(text)
+			o.SetAnnotations(annotations)
+		}
+	}
+	return nil
+}
+
+// releaseOf is the release that an object was last applied for; zero for one that somebody else made.
+func releaseOf(o client.Object) rollout.Release {
+	var out rollout.Release
+	if err := json.Unmarshal([]byte(o.GetAnnotations()[annotationRelease]), &out); err != nil {
+		return rollout.Release{}
 	}
 	return out
 }
@@ -202,33 +292,16 @@ func imageValues(image *v1alpha1.MeshImage) map[string]any {
 	return map[string]any{"global": global}
 }
 
-// take marks what was rendered with the name of the mesh, and notes what makes it ready.
-func (p *plan) take(mesh string, rendered []render.Object) error {
-	for _, o := range rendered {
-		if err := makes(o); err != nil {
-			return err
-		}
-		switch o.(type) {
-		case *appsv1.Deployment:
-			p.deployments = append(p.deployments, types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()})
-		case *admissionv1.MutatingWebhookConfiguration:
-			p.webhooks = append(p.webhooks, o.GetName())
-		}
-	}
-	p.objects = label(mesh, rendered)
-	return nil
-}
-
 // makes refuses an object of a kind that a cluster may not have.
-func makes(o render.Object) error {
-	if !written[o.GetObjectKind().GroupVersionKind()] {
-		return fmt.Errorf("%s: the operator does not make objects of this kind", render.RefOf(o))
+func makes(o client.Object) error {
+	if kind := o.GetObjectKind().GroupVersionKind(); !written[kind] {
+		return fmt.Errorf("%s %s/%s: the operator does not make objects of this kind", kind.Kind, o.GetNamespace(), o.GetName())
 	}
 	return nil
 }
 
 // label puts the name of a mesh on objects.
-func label(mesh string, rendered []render.Object) []client.Object {
+func label[T client.Object](mesh string, rendered []T) []client.Object {
 	out := make([]client.Object, 0, len(rendered))
 	for _, o := range rendered {
 		labels := maps.Clone(o.GetLabels())
@@ -238,14 +311,6 @@ func label(mesh string, rendered []render.Object) []client.Object {
 		labels[labelMesh] = mesh
 		o.SetLabels(labels)
 		out = append(out, o)
-	}
-	return out
-}
-
-func problems(found []values.Problem) []v1alpha1.Problem {
-	out := make([]v1alpha1.Problem, 0, len(found))
-	for _, p := range found {
-		out = append(out, v1alpha1.Problem{Field: "values." + p.Path, Reason: v1alpha1.ProblemInvalid, Message: p.Message})
 	}
 	return out
 }

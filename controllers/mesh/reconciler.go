@@ -19,18 +19,22 @@ import (
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/apply"
 	"github.com/fairlead/fairlead/controllers/internal/conditions"
+	"github.com/fairlead/fairlead/controllers/mesh/history"
+	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 )
 
 // cacheWait is how soon to look again where the cache is behind.
 const cacheWait = 100 * time.Millisecond
 
-// reconciler keeps the control plane of a mesh equal to what it asks for.
+// reconciler keeps the control planes of a mesh equal to what it asks for.
 type reconciler struct {
 	*observer
-	writer  client.Client
-	engine  *apply.Engine
-	ledger  *ledger
-	planner *planner
+	writer   client.Client
+	engine   *apply.Engine
+	resolver *resolver
+	prober   *prober
+	planner  *planner
+	history  *history.Store
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -47,47 +51,134 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if mesh.DeletionTimestamp != nil && !keeps(&seen) {
+	if mesh.DeletionTimestamp != nil && !keeps(seen) {
 		return r.remove(ctx, mesh.Name, mesh)
 	}
-	out, err := r.apply(ctx, &seen)
-	if errors.Is(err, errStale) {
+	out, err := r.pursue(ctx, seen)
+	if errors.Is(err, errStale) || errors.Is(err, history.ErrConflict) {
 		return ctrl.Result{RequeueAfter: cacheWait}, nil
 	}
 	r.ledger.applied(mesh.Name, out)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: out.result.RequeueAfter}, nil
+	return ctrl.Result{RequeueAfter: soonest(out.result.RequeueAfter, out.decision.LookAgain, probeStale)}, nil
 }
 
-// apply plans and applies.
-func (r *reconciler) apply(ctx context.Context, seen *observed) (out outcome, err error) {
-	mesh := seen.mesh
-	now := r.planner.plan(seen)
-	out = outcome{
-		uid: mesh.UID, generation: mesh.Generation, stuck: now.stuck, desired: now.desired, problems: now.problems, held: seen.proxies,
-		deployments: now.deployments, webhooks: now.webhooks,
+// soonest is the least of some durations of which 0 is never.
+func soonest(all ...time.Duration) time.Duration {
+	var out time.Duration
+	for _, d := range all {
+		if d > 0 && (out == 0 || d < out) {
+			out = d
+		}
 	}
-	if now.objects == nil {
+	return out
+}
+
+// pursue decides what is to be done next, remembers it, and does it.
+func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, err error) {
+	mesh := seen.mesh
+	out = outcome{uid: mesh.UID, generation: mesh.Generation, held: seen.held()}
+	defer func() { out.failure = conditions.FailureClass(err) }()
+	if seen.holder != "" {
+		out.stuck = stuck{v1alpha1.ReasonNameTaken, fmt.Sprintf(
+			"namespace %s is that of the control plane of mesh %s; make this one in another namespace", mesh.Spec.Namespace, seen.holder)}
 		return out, nil
 	}
-	out.version, out.revision, out.nodes = now.version, now.revision, now.nodes
-	defer func() { out.failure = conditions.FailureClass(err) }()
-	if !paused(mesh) && mesh.DeletionTimestamp == nil {
-		if err := r.hold(ctx, mesh); err != nil {
-			return out, err
-		}
-		if err := r.namespace(ctx, mesh); err != nil {
-			return out, err
+	record, err := r.history.Load(ctx, mesh)
+	if err != nil {
+		return out, out.halt(err)
+	}
+	wanted := r.resolver.resolve(mesh, seen.kubernetes, &record, seen.count())
+	state := seen.state(time.Now(), r.up(), wanted.Spec, record.Progress, func(plane *living) (answers, injects bool) {
+		return r.ask(seen, plane, &record.Progress)
+	})
+	out.decide(seen, &wanted, &state, rollout.Decide(state))
+	if act := !paused(mesh) && len(out.decision.Install) > 0; act {
+		if record, err = r.remember(ctx, mesh, &wanted, &out.decision); err != nil {
+			return out, out.halt(err)
 		}
 	}
+	out.told.history = record.Status()
+	if err := r.apply(ctx, seen, &record, &out); err != nil || paused(mesh) {
+		return out, err
+	}
+	return out, r.restart(ctx, out.decision.Restart)
+}
+
+// halt takes an error that only a person can mend for the end of the attempt.
+func (o *outcome) halt(err error) error {
+	var lost *history.Stuck
+	if errors.As(err, &lost) {
+		o.stuck = stuck{v1alpha1.ReasonInvalidSpec, lost.Message}
+		return nil
+	}
+	return err
+}
+
+// ask asks whether a control plane injects. While members move, an answer does not stand for long.
+func (r *reconciler) ask(seen *observed, plane *living, progress *rollout.Progress) (answers, injects bool) {
+	patience := probeStale
+	if progress.Phase != rollout.Idle {
+		patience = probeFresh
+	}
+	result := r.prober.look(seen.mesh.Name, subject{
+		namespace: string(seen.mesh.Spec.Namespace), release: plane.release(), state: fmt.Sprint(plane.rolledOut(seen.remote())),
+	}, patience)
+	return result.Answers, result.Injects
+}
+
+// remember holds the mesh, makes its namespace, and writes down what was decided before it is done.
+func (r *reconciler) remember(ctx context.Context, mesh *v1alpha1.Mesh, wanted *wanted, decision *rollout.Decision) (history.Record, error) {
+	if mesh.DeletionTimestamp == nil {
+		if err := r.hold(ctx, mesh); err != nil {
+			return history.Record{}, err
+		}
+		if err := r.namespace(ctx, mesh); err != nil {
+			return history.Record{}, err
+		}
+	}
+	record, err := r.history.Save(ctx, mesh, decision.Progress, func(source string) (history.Settings, bool) {
+		return wanted.settings, source == wanted.Source
+	})
+	if err != nil {
+		return record, fmt.Errorf("write down the progress: %w", err)
+	}
+	return record, nil
+}
+
+// apply renders the control planes that were decided on, and brings them into force.
+func (r *reconciler) apply(ctx context.Context, seen *observed, record *history.Record, out *outcome) error {
+	mesh := seen.mesh
+	r.prober.keep(mesh.Name, func(revision string) bool { return seen.planes[revision] != nil })
+	if len(out.decision.Install) == 0 {
+		return nil
+	}
+	now, err := r.planner.plan(seen, record, &out.decision)
+	if err != nil {
+		out.stuck = stuck{v1alpha1.ReasonInvalidValues, err.Error()}
+	}
+	if now.objects == nil {
+		return nil
+	}
+	out.version, out.revision, out.nodes = now.version, out.decision.Progress.Target.Revision, now.nodes
 	set := apply.Set{Key: setKey(mesh.Name), Objects: now.objects, Paused: paused(mesh)}
 	if mesh.Spec.Drift == v1alpha1.Warn {
 		set.Mode = apply.Warn
 	}
 	out.result, err = r.engine.Apply(ctx, set)
-	return out, err
+	return err
+}
+
+// restart restarts workloads whose turn has come.
+func (r *reconciler) restart(ctx context.Context, all []rollout.Restart) error {
+	var errs []error
+	for _, restart := range all {
+		_, err := r.workloads.Restart(ctx, restart, time.Now())
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // namespace makes the namespace of the control plane where there is none. It is not the engine's, which would delete it

@@ -3,10 +3,10 @@
 
 // Package mesh installs Istio's control planes and keeps them as Meshes ask for them.
 //
-// Three reconcilers share a ledger: one applies the objects of a mesh, one writes its status, and one applies what meshes
+// Three reconcilers share a ledger: one pursues what a mesh asks for, one writes its status, and one applies what meshes
 // share: the definitions of Istio's kinds, and what runs on nodes. A fourth labels the namespaces that are members.
 //
-//	observe ──▶ plan (choose, check, render) ──▶ apply ──▶ ledger ──▶ status
+//	observe ──▶ decide (rollout) ──▶ remember (history) ──▶ render ──▶ apply, label, restart ──▶ ledger ──▶ status
 package mesh
 
 import (
@@ -35,6 +35,9 @@ import (
 	"github.com/fairlead/fairlead/controllers/internal/backoff"
 	"github.com/fairlead/fairlead/controllers/internal/pace"
 	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
+	"github.com/fairlead/fairlead/controllers/mesh/history"
+	"github.com/fairlead/fairlead/controllers/mesh/probe"
+	"github.com/fairlead/fairlead/controllers/mesh/workloads"
 )
 
 // Options are what the controllers need beside a manager.
@@ -49,6 +52,8 @@ type Options struct {
 	Workers int
 	// Now is the clock that the ends of life of versions are measured by; nil for the machine's.
 	Now func() time.Time
+	// Probe asks whether a control plane injects; nil asks the API server to try a pod.
+	Probe Probe
 }
 
 // parts are what the controllers are made of.
@@ -58,35 +63,21 @@ type parts struct {
 	own       cache.Cache
 	observer  *observer
 	ledger    *ledger
+	prober    *prober
 	watches   *watches
-	statuses  *pace.Trigger
-	sharing   *pace.Trigger
 	resources metadata.Interface
+	// The triggers ask for meshes, their statuses, namespaces, and what meshes share.
+	again, statuses, labels, sharing *pace.Trigger
 }
 
 // SetupWithManager adds the controllers to a manager.
 func SetupWithManager(mgr ctrl.Manager, options Options) error {
-	if options.Now == nil {
-		options.Now = time.Now
-	}
-	own, err := ownCache(mgr)
+	p, err := newParts(mgr, options)
 	if err != nil {
 		return err
 	}
-	versions, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return fmt.Errorf("build the client of the cluster's version: %w", err)
-	}
-	resources, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return fmt.Errorf("build the client of Istio's objects: %w", err)
-	}
-	p := &parts{
-		mgr: mgr, options: options, own: own, ledger: newLedger(), watches: &watches{client: mgr.GetClient()},
-		observer: &observer{client: mgr.GetClient(), own: own, kubernetes: &kubernetes{client: versions}},
-		statuses: pace.NewTrigger(pace.Gather), sharing: pace.NewTrigger(pace.Gather), resources: resources,
-	}
 	p.ledger.changed = func(mesh string) { p.statuses.Fire(types.NamespacedName{Name: mesh}) }
+	p.ledger.relabel = func(namespace string) { p.labels.Fire(types.NamespacedName{Name: namespace}) }
 	p.ledger.wanted = func() {
 		p.sharing.Fire(types.NamespacedName{Name: sharedDefinitions})
 		p.sharing.Fire(types.NamespacedName{Name: sharedNodes})
@@ -99,21 +90,68 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 	return nil
 }
 
+func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Probe == nil {
+		options.Probe = func(ctx context.Context, namespace, revision string) (probe.Result, error) {
+			return probe.Inject(ctx, mgr.GetClient(), namespace, revision)
+		}
+	}
+	own, err := ownCache(mgr)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("build the client of the cluster's version: %w", err)
+	}
+	resources, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("build the client of Istio's objects: %w", err)
+	}
+	p := &parts{
+		mgr: mgr, options: options, own: own, ledger: newLedger(), watches: &watches{client: mgr.GetClient()}, resources: resources,
+		again: pace.NewTrigger(pace.Gather), statuses: pace.NewTrigger(pace.Gather),
+		labels: pace.NewTrigger(0), sharing: pace.NewTrigger(pace.Gather),
+	}
+	p.prober = newProber(options.Probe, func(mesh string) { p.again.Fire(types.NamespacedName{Name: mesh}) })
+	running, err := workloads.New(mgr, func(change workloads.Change) {
+		for _, request := range p.watches.ofChange(context.Background(), change) {
+			p.again.Fire(request.NamespacedName)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the cache of workloads: %w", err)
+	}
+	p.observer = &observer{
+		client: mgr.GetClient(), own: own, workloads: running, kubernetes: &kubernetes{client: versions}, ledger: p.ledger,
+		operator: options.Namespace, up: p.again.Began,
+	}
+	return p, nil
+}
+
 // meshes adds the controller that applies meshes.
 func (p *parts) meshes() error {
+	part := handler.EnqueueRequestsFromMapFunc(ofPart)
 	b := ctrl.NewControllerManagedBy(p.mgr).Named("mesh").
 		For(&v1alpha1.Mesh{}, builder.WithPredicates(wishesChanged())).
 		Watches(&v1alpha1.Mesh{}, p.watches.others()).
 		Watches(partial(namespaces), handler.EnqueueRequestsFromMapFunc(p.watches.inNamespace), builder.OnlyMetadata, builder.WithPredicates(goes())).
-		WatchesRawSource(source.Kind[client.Object](p.own, &corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(p.watches.leaving))).
-		WatchesRawSource(source.Kind[client.Object](p.own, &appsv1.Deployment{}, handler.Funcs{})).
+		Watches(partial(namespaces), p.watches.ofNamespace(), builder.OnlyMetadata, builder.WithPredicates(relabelled())).
+		WatchesRawSource(source.Kind[client.Object](p.own, &appsv1.Deployment{}, part)).
+		WatchesRawSource(source.Kind[client.Object](p.own, &admissionv1.MutatingWebhookConfiguration{}, part)).
+		WatchesRawSource(source.Func(p.again.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: p.options.Workers, RateLimiter: backoff.Limiter()})
 	for _, kind := range Kinds() {
 		b = b.WatchesRawSource(p.source(kind, requestOf))
 	}
 	return b.Complete(&reconciler{
-		observer: p.observer, writer: p.mgr.GetClient(), engine: p.options.Engine, ledger: p.ledger,
-		planner: &planner{catalogue: p.options.Catalogue, now: p.options.Now, kept: map[string]kept{}},
+		observer: p.observer, writer: p.mgr.GetClient(), engine: p.options.Engine, prober: p.prober,
+		resolver: &resolver{catalogue: p.options.Catalogue, now: p.options.Now, checked: map[string]verdictOfValues{}},
+		planner:  &planner{catalogue: p.options.Catalogue, kept: map[string]map[string]*plane{}},
+		history:  history.New(p.mgr.GetAPIReader(), p.mgr.GetClient()),
 	})
 }
 
@@ -141,17 +179,13 @@ func (p *parts) startSharing(ctx context.Context, queue pace.Queue) error {
 
 // status adds the controller that writes statuses.
 func (p *parts) status() error {
-	part := handler.EnqueueRequestsFromMapFunc(ofPart)
 	return ctrl.NewControllerManagedBy(p.mgr).Named("mesh-status").
 		For(&v1alpha1.Mesh{}, builder.WithPredicates(wishesChanged())).
-		Watches(partial(namespaces), handler.EnqueueRequestsFromMapFunc(p.watches.ofNamespace), builder.OnlyMetadata, builder.WithPredicates(relabelled())).
-		WatchesRawSource(source.Kind[client.Object](p.own, &appsv1.Deployment{}, part)).
-		WatchesRawSource(source.Kind[client.Object](p.own, &admissionv1.MutatingWebhookConfiguration{}, part)).
-		WatchesRawSource(source.Kind[client.Object](p.own, &corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(p.watches.ofPod))).
+		WatchesRawSource(source.Kind[client.Object](p.own, &corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(p.watches.inNamespaceOf))).
 		WatchesRawSource(source.Func(p.statuses.Start)).
 		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
 		Complete(&statusReconciler{
-			observer: p.observer, writer: p.mgr.GetClient(), ledger: p.ledger, catalogue: p.options.Catalogue,
+			client: p.mgr.GetClient(), own: p.own, writer: p.mgr.GetClient(), ledger: p.ledger,
 			events: p.mgr.GetEventRecorder(v1alpha1.ManagedBy), began: p.statuses.Began,
 		})
 }
@@ -160,9 +194,10 @@ func (p *parts) status() error {
 func (p *parts) members() error {
 	return ctrl.NewControllerManagedBy(p.mgr).Named("mesh-members").
 		For(partial(namespaces), builder.OnlyMetadata, builder.WithPredicates(predicate.LabelChangedPredicate{})).
-		Watches(&v1alpha1.Mesh{}, handler.EnqueueRequestsFromMapFunc(p.watches.candidates), builder.WithPredicates(membershipChanged())).
+		Watches(&v1alpha1.Mesh{}, handler.EnqueueRequestsFromMapFunc(p.watches.candidates), builder.WithPredicates(wishesChanged())).
+		WatchesRawSource(source.Func(p.labels.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: p.options.Workers, RateLimiter: backoff.Limiter()}).
-		Complete(&membersReconciler{client: p.mgr.GetClient(), own: p.options.Namespace, pauses: map[string]pause{}})
+		Complete(&membersReconciler{client: p.mgr.GetClient(), ledger: p.ledger, own: p.options.Namespace, pauses: map[string]pause{}})
 }
 
 func (p *parts) source(kind apply.Kind, of func(set string) (reconcile.Request, bool)) source.Source {

@@ -4,17 +4,15 @@
 package mesh
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/conditions"
 	"github.com/fairlead/fairlead/controllers/internal/drift"
+	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 )
 
 // evidence is what a status is computed from, beside the mesh itself.
@@ -23,14 +21,7 @@ type evidence struct {
 	outcome            *outcome
 	definitions, nodes *shared
 	repairs            []v1alpha1.RepairRecord
-	// deployments and webhooks are those of the mesh, by name, that are not being deleted.
-	deployments map[types.NamespacedName]*appsv1.Deployment
-	webhooks    map[string]*admissionv1.MutatingWebhookConfiguration
-	// revisions are those that there are.
-	revisions []installed
-	// pods are those with a proxy, namespaces counts those that name a revision.
-	pods       []*corev1.Pod
-	namespaces map[string]int32
+	ca                 *v1alpha1.MeshCA
 }
 
 // status computes the whole status of a mesh.
@@ -42,12 +33,13 @@ func status(mesh *v1alpha1.Mesh, e *evidence) v1alpha1.MeshStatus {
 		out.Repairs = nil
 	}
 	j := judge{mesh: mesh, evidence: e}
-	if e.outcome != nil {
-		out.Problems = boundedProblems(e.outcome.problems)
-		out.DesiredVersion = e.outcome.desired
-		out.Revisions = j.revisionStates()
-		out.RunningVersion = j.runningVersion()
+	if e.outcome != nil && e.outcome.decided {
+		tell := &e.outcome.told
+		out.Problems = boundedProblems(tell.problems)
+		out.DesiredVersion, out.RunningVersion = tell.desired, tell.running
+		out.Revisions, out.Members, out.Upgrade, out.History = tell.revisions, tell.members, tell.upgrade, tell.history
 	}
+	out.CA = e.ca
 	j.sample()
 	conditions.Set(&out.Conditions, mesh.Generation,
 		conditions.Condition{Type: v1alpha1.ConditionReady, Verdict: j.ready()},
@@ -115,12 +107,29 @@ func (j *judge) sampled(s *conditions.Sample, reason, format string) conditions.
 
 // ready is True only when all objects are as they should be, and the control plane injects.
 func (j *judge) ready() conditions.Verdict {
-	for _, verdict := range []func() conditions.Verdict{j.leaving, j.blocked, j.applied, j.serving} {
+	for _, verdict := range []func() conditions.Verdict{j.leaving, j.blocked, j.applied} {
 		if v := verdict(); v != conditions.DoesNotApply {
 			return v
 		}
 	}
-	return conditions.Yes(v1alpha1.ReasonInForce, "Istio %s is in force", j.outcome.version)
+	return j.decided(j.outcome.decision.Ready)
+}
+
+// decided is what the rollout says, in the words of the conditions.
+func (j *judge) decided(verdict rollout.Verdict) conditions.Verdict {
+	v := conditions.Verdict(verdict)
+	switch {
+	case v.Reason == rollout.ReasonVersionRefused:
+		v.Reason = cmp.Or(j.outcome.refusal, v1alpha1.ReasonUnsupportedUpgrade)
+		v.Message += conditions.StaysInForce
+	case v.Status != metav1.ConditionTrue && j.outcome.decision.Progress.Good.IsZero() && j.outcome.lacks != "":
+		v.Reason, v.Message = v1alpha1.ReasonIstiodUnavailable, j.outcome.lacks
+	case v.Reason == rollout.ReasonUnavailable && j.outcome.lacks != "":
+		v.Message += ": " + j.outcome.lacks
+	case v.Status == metav1.ConditionTrue && v.Reason == rollout.ReasonInForce && j.mesh.Spec.RollbackTo > 0:
+		v.Reason = v1alpha1.ReasonRollbackInForce
+	}
+	return v
 }
 
 // leaving is that the mesh is being deleted.
@@ -209,44 +218,6 @@ func (j *judge) progress() string {
 	}
 }
 
-// serving is whether the control plane runs and can inject.
-func (j *judge) serving() conditions.Verdict {
-	for _, name := range j.outcome.deployments {
-		if d := j.deployments[name]; !rolledOut(d) {
-			return conditions.No(v1alpha1.ReasonIstiodUnavailable, "%s", replicasText(name, d))
-		}
-	}
-	for _, name := range j.outcome.webhooks {
-		if !answers(j.webhooks[name]) {
-			return conditions.No(v1alpha1.ReasonIstiodUnavailable, "the webhook %s has no certificate of its server yet, which istiod writes", name)
-		}
-	}
-	return conditions.DoesNotApply
-}
-
-// rolledOut reports whether all pods are of the newest template, and available.
-func rolledOut(d *appsv1.Deployment) bool {
-	if d == nil || d.Spec.Replicas == nil || *d.Spec.Replicas < 1 {
-		return false
-	}
-	s := &d.Status
-	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas >= *d.Spec.Replicas && s.AvailableReplicas >= *d.Spec.Replicas &&
-		s.Replicas == s.UpdatedReplicas
-}
-
-func replicasText(name types.NamespacedName, d *appsv1.Deployment) string {
-	if d == nil || d.Spec.Replicas == nil {
-		return fmt.Sprintf("Deployment %s is not there", name)
-	}
-	return fmt.Sprintf("Deployment %s: %d of %d pods are of its newest template and available",
-		name, min(d.Status.UpdatedReplicas, d.Status.AvailableReplicas), *d.Spec.Replicas)
-}
-
-// answers reports whether the API server can verify who answers for each of the webhooks.
-func answers(w *admissionv1.MutatingWebhookConfiguration) bool {
-	return w != nil && !slices.ContainsFunc(w.Webhooks, func(hook admissionv1.MutatingWebhook) bool { return len(hook.ClientConfig.CABundle) == 0 })
-}
-
 // reconciling is True while something goes on by itself.
 func (j *judge) reconciling() conditions.Verdict {
 	if v := j.leaving(); v != conditions.DoesNotApply {
@@ -270,10 +241,15 @@ func (j *judge) reconciling() conditions.Verdict {
 	if j.working() {
 		return conditions.Yes(v1alpha1.ReasonProgressing, "%s", j.progress())
 	}
-	if v := j.serving(); v != conditions.DoesNotApply {
-		return conditions.Yes(v.Reason, "%s", v.Message)
+	return j.onlyTrue(j.outcome.decision.Reconciling)
+}
+
+// onlyTrue is a verdict of the rollout where it applies.
+func (j *judge) onlyTrue(verdict rollout.Verdict) conditions.Verdict {
+	if verdict.Status != metav1.ConditionTrue {
+		return conditions.DoesNotApply
 	}
-	return conditions.DoesNotApply
+	return j.decided(verdict)
 }
 
 // stalled is True where a person has to move; never while something still goes on by itself.
@@ -286,7 +262,7 @@ func (j *judge) stalled() conditions.Verdict {
 		verdict = j.blocked()
 	}
 	if verdict == conditions.DoesNotApply {
-		return verdict
+		return j.onlyTrue(j.outcome.decision.Stalled)
 	}
 	return conditions.Yes(verdict.Reason, "%s", verdict.Message)
 }

@@ -6,16 +6,13 @@ package mesh
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,16 +21,16 @@ import (
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/internal/drift"
 	"github.com/fairlead/fairlead/controllers/internal/pace"
-	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
 )
 
-// statusReconciler writes the status of a mesh from the ledger and from how its control planes are, and tells its events.
+// statusReconciler writes the status of a mesh from the ledger, and tells its events.
 type statusReconciler struct {
-	*observer
-	writer    client.Client
-	ledger    *ledger
-	catalogue *catalogue.Catalogue
-	events    events.EventRecorder
+	client client.Reader
+	// own has the kinds of ownObjects.
+	own    client.Reader
+	writer client.Client
+	ledger *ledger
+	events events.EventRecorder
 	// began is when the controllers began to work.
 	began  func() time.Time
 	voices pace.Voices
@@ -78,59 +75,24 @@ func (r *statusReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 func (r *statusReconciler) gather(ctx context.Context, mesh *v1alpha1.Mesh) (*evidence, error) {
 	out := &evidence{definitions: r.ledger.readShared(sharedDefinitions), nodes: r.ledger.readShared(sharedNodes)}
 	out.outcome, out.repairs = r.ledger.read(mesh.Name, mesh.UID)
-	if err := r.parts(ctx, mesh, out); err != nil {
-		return nil, err
-	}
 	var err error
-	if out.pods, err = r.pods(ctx, mesh); err != nil {
-		return nil, err
-	}
-	out.namespaces = map[string]int32{}
-	var counted []string
-	for _, i := range out.revisions {
-		counted = append(counted, i.revision)
-	}
-	if out.outcome != nil && out.outcome.revision != "" && !slices.Contains(counted, out.outcome.revision) {
-		counted = append(counted, out.outcome.revision)
-	}
-	for _, revision := range counted {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(namespaces.GroupVersion().WithKind(namespaces.Kind + "List"))
-		if err := r.client.List(ctx, list, client.MatchingLabels{annotationRevision: revision}, client.UnsafeDisableDeepCopy); err != nil {
-			return nil, fmt.Errorf("list namespaces: %w", err)
-		}
-		out.namespaces[revision] = int32(len(list.Items))
-	}
-	return out, nil
+	out.ca, err = r.authority(ctx, mesh)
+	return out, err
 }
 
-// parts finds the Deployments and webhooks of a mesh.
-func (r *statusReconciler) parts(ctx context.Context, mesh *v1alpha1.Mesh, out *evidence) error {
-	ours := client.MatchingLabels{labelMesh: mesh.Name}
-	var deployments appsv1.DeploymentList
-	if err := r.own.List(ctx, &deployments, client.InNamespace(mesh.Spec.Namespace), ours, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list control planes: %w", err)
+// authority tells of the authority that signs the certificates of workloads; nil where istiod has not told yet.
+func (r *statusReconciler) authority(ctx context.Context, mesh *v1alpha1.Mesh) (*v1alpha1.MeshCA, error) {
+	found := &corev1.ConfigMap{}
+	err := r.own.Get(ctx, client.ObjectKey{Namespace: string(mesh.Spec.Namespace), Name: rootCertificate}, found)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("get the root certificate: %w", err)
 	}
-	out.deployments = map[types.NamespacedName]*appsv1.Deployment{}
-	var names []string
-	for i := range deployments.Items {
-		if d := &deployments.Items[i]; d.DeletionTimestamp == nil {
-			out.deployments[client.ObjectKeyFromObject(d)] = d
-			names = append(names, d.Name)
-		}
+	end, err := time.Parse(time.RFC3339, found.Annotations[annotationNotAfter])
+	if err != nil {
+		// There is none, or it is none.
+		return nil, nil
 	}
-	out.revisions = revisions(r.catalogue, mesh, names)
-	var webhooks admissionv1.MutatingWebhookConfigurationList
-	if err := r.own.List(ctx, &webhooks, ours, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list webhooks: %w", err)
-	}
-	out.webhooks = map[string]*admissionv1.MutatingWebhookConfiguration{}
-	for i := range webhooks.Items {
-		if w := &webhooks.Items[i]; w.DeletionTimestamp == nil {
-			out.webhooks[w.Name] = w
-		}
-	}
-	return nil
+	return &v1alpha1.MeshCA{NotAfter: metav1.NewTime(end)}, nil
 }
 
 func (r *statusReconciler) write(ctx context.Context, mesh *v1alpha1.Mesh, next v1alpha1.MeshStatus) error {

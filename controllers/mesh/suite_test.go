@@ -48,9 +48,15 @@ const (
 var today = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
 var (
-	cluster = testutil.Cluster{Options: controlplane.Options{ControllerManager: true}}
-	fleet   = &operator{}
-	names   atomic.Int64
+	cluster = testutil.Cluster{Options: controlplane.Options{
+		ControllerManager: true,
+		// Webhooks are reached by their endpoints: nothing routes the addresses of Services here.
+		APIServerArgs: []string{"--enable-aggregator-routing=true"},
+	}}
+	fleet = &operator{}
+	// planes stands for all istiods.
+	planes = &istiods{}
+	names  atomic.Int64
 )
 
 func TestMain(m *testing.M) {
@@ -219,8 +225,19 @@ func message(m *v1alpha1.Mesh, name string) string {
 // await waits until a status speaks of its spec and is as wanted, and gives it.
 func (o *operator) await(t *testing.T, m *v1alpha1.Mesh, what string, ok func(*v1alpha1.Mesh) bool) *v1alpha1.Mesh {
 	t.Helper()
+	return o.awaitWithin(t, soon, m, what, ok)
+}
+
+// awaitLong is for what waits for the shortest deadline that there is.
+func (o *operator) awaitLong(t *testing.T, m *v1alpha1.Mesh, what string, ok func(*v1alpha1.Mesh) bool) *v1alpha1.Mesh {
+	t.Helper()
+	return o.awaitWithin(t, 3*soon, m, what, ok)
+}
+
+func (o *operator) awaitWithin(t *testing.T, within time.Duration, m *v1alpha1.Mesh, what string, ok func(*v1alpha1.Mesh) bool) *v1alpha1.Mesh {
+	t.Helper()
 	found := &v1alpha1.Mesh{}
-	testutil.Eventually(t, soon, m.Name+": "+what, func() (bool, string) {
+	testutil.Eventually(t, within, m.Name+": "+what, func() (bool, string) {
 		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(m), found); err != nil {
 			t.Fatal(err)
 		}
@@ -244,23 +261,19 @@ func (o *operator) applied(t *testing.T, m *v1alpha1.Mesh) *v1alpha1.Mesh {
 	})
 }
 
-// run plays the kubelet and istiod: all pods of a mesh run and are ready, and its webhooks know their server.
+// run plays the kubelet and istiod for the revisions that a mesh has: their pods are ready, and their webhooks serve.
 func (o *operator) run(t *testing.T, m *v1alpha1.Mesh) {
 	t.Helper()
-	var pods corev1.PodList
-	testutil.Eventually(t, soon, m.Name+" has pods", func() (bool, string) {
-		if err := o.client.List(t.Context(), &pods, client.InNamespace(m.Spec.Namespace)); err != nil {
-			t.Fatal(err)
-		}
-		return len(pods.Items) > 0, "there is none"
-	})
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		pod.Status.Phase = corev1.PodRunning
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}}
-		if err := o.client.Status().Update(t.Context(), pod); err != nil {
-			t.Fatal(err)
-		}
+	found := o.await(t, m, "it has a revision", func(m *v1alpha1.Mesh) bool { return len(m.Status.Revisions) > 0 })
+	for _, r := range found.Status.Revisions {
+		testutil.Eventually(t, soon, "istiod of "+r.Name+" has pods", func() (bool, string) {
+			var pods corev1.PodList
+			if err := o.client.List(t.Context(), &pods, client.InNamespace(m.Spec.Namespace), client.MatchingLabels{"istio.io/rev": r.Name}); err != nil {
+				t.Fatal(err)
+			}
+			return len(pods.Items) > 0, "there is none"
+		})
+		planes.up(t, o, m, r.Name, r.Version)
 	}
-	o.certify(t, m)
+	o.bringUp(t.Context(), string(m.Spec.Namespace), nil)
 }

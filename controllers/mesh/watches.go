@@ -20,6 +20,7 @@ import (
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 	"github.com/fairlead/fairlead/controllers/mesh/rollout"
+	"github.com/fairlead/fairlead/controllers/mesh/workloads"
 )
 
 // keyPrefix begins the keys of sets of one mesh, sharedPrefix those of sets that meshes share.
@@ -95,33 +96,40 @@ func (w *watches) inNamespace(ctx context.Context, namespace client.Object) []re
 	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return string(mesh.Spec.Namespace) == namespace.GetName() })
 }
 
-// ofPod are the meshes that gave a pod its proxy.
-func (w *watches) ofPod(ctx context.Context, pod client.Object) []reconcile.Request {
-	revision, ok := revisionOf(pod)
-	if !ok {
-		return nil
-	}
-	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return rollout.Owns(mesh.Name, revision) })
+// inNamespaceOf are the meshes whose control plane is in the namespace of an object.
+func (w *watches) inNamespaceOf(ctx context.Context, object client.Object) []reconcile.Request {
+	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return string(mesh.Spec.Namespace) == object.GetNamespace() })
 }
 
-// leaving is ofPod for those that wait for their proxies to go.
-func (w *watches) leaving(ctx context.Context, pod client.Object) []reconcile.Request {
-	revision, ok := revisionOf(pod)
-	if !ok {
-		return nil
-	}
+// concerned are the meshes that a namespace is a member of or may be, and those with a revision that it names, or that one of
+// its pods has a proxy of.
+func (w *watches) concerned(ctx context.Context, namespace *metav1.PartialObjectMetadata, revision string) []reconcile.Request {
 	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool {
-		return mesh.DeletionTimestamp != nil && rollout.Owns(mesh.Name, revision)
+		return selectionOf(mesh)(namespace) || namespace.Labels[labelMesh] == mesh.Name ||
+			rollout.Owns(mesh.Name, namespace.Labels[labelRevision]) || rollout.Owns(mesh.Name, revision)
 	})
 }
 
-// ofNamespace are the meshes with a revision that a namespace names, or named.
-func (w *watches) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
-	revision := namespace.GetLabels()[annotationRevision]
-	if revision == "" {
-		return nil
+// ofNamespace asks for the meshes that a namespace concerns, or concerned before it changed.
+func (w *watches) ofNamespace() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
+		namespace, ok := object.(*metav1.PartialObjectMetadata)
+		if !ok {
+			return nil
+		}
+		return w.concerned(ctx, namespace, "")
+	})
+}
+
+// ofChange are the meshes that a change to workloads concerns.
+func (w *watches) ofChange(ctx context.Context, change workloads.Change) []reconcile.Request {
+	namespace := partial(namespaces)
+	if err := w.client.Get(ctx, client.ObjectKey{Name: change.Namespace}, namespace); err != nil {
+		// It is gone; what it had may have been a proxy.
+		namespace = partial(namespaces)
+		namespace.SetName(change.Namespace)
 	}
-	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool { return rollout.Owns(mesh.Name, revision) })
+	return w.concerned(ctx, namespace, change.Revision)
 }
 
 // ofPart is the mesh of one of its objects.
@@ -133,7 +141,7 @@ func ofPart(_ context.Context, object client.Object) []reconcile.Request {
 func wishesChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld, e.ObjectNew
-		return before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() || paused(before) != paused(after) ||
+		return before.GetAnnotations()[v1alpha1.AnnotationRetry] != after.GetAnnotations()[v1alpha1.AnnotationRetry] || before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() || paused(before) != paused(after) ||
 			(before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil) ||
 			slices.Contains(before.GetFinalizers(), finalizer) != slices.Contains(after.GetFinalizers(), finalizer)
 	}}
@@ -147,11 +155,13 @@ func goes() predicate.Predicate {
 	}
 }
 
-// relabelled lets namespaces through that come, go or name another revision.
+// relabelled lets namespaces through that come, go or have other labels.
 func relabelled() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetLabels()[annotationRevision] != e.ObjectNew.GetLabels()[annotationRevision]
-	}}
+	return predicate.Or[client.Object](predicate.LabelChangedPredicate{}, predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return (e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil)
+		},
+	})
 }
 
 func paused(object metav1.Object) bool {

@@ -97,18 +97,3 @@ func (e Entry) refuse(kubernetes string, now time.Time, allowEndOfLife bool) *Re
 	}
 	return nil
 }
-
-// Follow is the newest version that may take over from a running one by itself: of the same minor version, or of any that Istio
-// supports an upgrade to. It is false where there is none that is newer.
-func (c *Catalogue) Follow(from Version, minor, canary bool, kubernetes string, now time.Time) (Entry, bool) {
-	for _, e := range slices.Backward(c.Entries()) {
-		v := e.Version
-		if v.Pre != "" || v.Compare(from) <= 0 || (!minor && v.MinorName() != from.MinorName()) {
-			continue
-		}
-		if Upgradable(from, v, canary) == nil && e.refuse(kubernetes, now, false) == nil {
-			return e, true
-		}
-	}
-	return Entry{}, false
-}

@@ -4,7 +4,6 @@
 package catalogue
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -51,27 +50,4 @@ func (v Version) Compare(other Version) int {
 		return strings.Compare(v.String(), other.String())
 	}
 	return order
-}
-
-// Why a version cannot follow another.
-var (
-	ErrDowngrade = errors.New("a downgrade is not supported")
-	ErrSkip      = errors.New("more minor versions are skipped than Istio supports")
-)
-
-// Upgradable says whether a control plane of one version may take over from one of another: Istio supports one minor version up, with a
-// second control plane beside the first (canary) two. An older version never follows.
-func Upgradable(from, to Version, canary bool) error {
-	steps := uint(1)
-	if canary {
-		steps = 2
-	}
-	switch {
-	case to.Compare(from) < 0:
-		return fmt.Errorf("from %s to %s: %w", from, to, ErrDowngrade)
-	case to.Major != from.Major || to.Minor-from.Minor > steps:
-		return fmt.Errorf("from %s to %s, at most to %d.%d: %w", from, to, from.Major, from.Minor+steps, ErrSkip)
-	default:
-		return nil
-	}
 }
