@@ -7,16 +7,25 @@
 #
 #   KUBECTL=kubectl [FORCE=1] [TIMEOUT=300] undeploy.sh KUSTOMIZE
 #
-# With FORCE=1 it does not count on an operator and removes what is labelled as made by it itself.
+# A mesh whose members run proxies does not go, unless it says so itself. With FORCE=1 it does not count on an operator and
+# removes what is labelled as made by it itself, meshes in use included. Definitions of Istio's kinds stay while there are
+# objects of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kustomize=$1
 timeout=${TIMEOUT:-300}
-made=limitranges,resourcequotas,deployments,services,configmaps,poddisruptionbudgets,horizontalpodautoscalers,serviceaccounts,rolebindings,networkpolicies
-kinds=(limitpolicies loadbalancers)
+made=limitranges,resourcequotas,deployments,daemonsets,services,configmaps,poddisruptionbudgets,horizontalpodautoscalers,serviceaccounts
+made+=,roles,rolebindings,clusterroles,clusterrolebindings,networkpolicies
+made+=,validatingadmissionpolicies,validatingadmissionpolicybindings,validatingwebhookconfigurations,mutatingwebhookconfigurations
+kinds=(limitpolicies loadbalancers meshes)
 label=app.kubernetes.io/managed-by=fairlead
 kubectl() { command ${KUBECTL:-kubectl} "$@"; }
+exists() { kubectl get crd "$1" >/dev/null 2>&1; }
+
+for kind in gateways.networking.istio.io virtualservices.networking.istio.io peerauthentications.security.istio.io; do
+  ! exists "$kind" || made+=,$kind
+done
 
 remaining() { kubectl get "$made" --all-namespaces -l "$label" -o name | wc -l; }
 
@@ -35,8 +44,30 @@ wait_gone() {
   done
 }
 
+# The definitions of Istio's kinds that were made and of which there are no objects.
+unused_definitions() {
+  local definition
+  kubectl get crd -l "$label" -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}' | while read -r definition; do
+    [[ -n $(kubectl get "$definition" --all-namespaces -o name --ignore-not-found) ]] || echo "$definition"
+  done
+}
+
+wait_definitions() {
+  local began=$SECONDS unused
+  while unused=$(unused_definitions) && [[ -n $unused ]]; do
+    if [[ -n ${FORCE:-} ]]; then
+      xargs -r -n 20 ${KUBECTL:-kubectl} delete crd --ignore-not-found <<<"$unused"
+    elif ((SECONDS - began >= timeout)); then
+      printf 'these definitions are not used and still there after %s s:\n%s\n' "$timeout" "$unused" >&2
+      return 1
+    fi
+    sleep 1
+  done
+  kubectl get crd -l "$label" -o jsonpath='{range .items[*]}{.metadata.name}{" stays: there are objects of it\n"}{end}'
+}
+
 for kind in "${kinds[@]}"; do
-  kubectl get crd "$kind.fleet.fairlead.io" >/dev/null 2>&1 || continue
+  exists "$kind.fleet.fairlead.io" || continue
   echo "== removing the $kind"
   if [[ -n ${FORCE:-} ]]; then
     # A finalizer waits for an operator.
@@ -46,12 +77,18 @@ for kind in "${kinds[@]}"; do
         kubectl patch "$kind.fleet.fairlead.io" "${second:-$first}" ${second:+-n "$first"} --type=merge -p '{"metadata":{"finalizers":null}}'
       done
   fi
-  kubectl delete "$kind.fleet.fairlead.io" --all --all-namespaces --timeout="${timeout}s"
+  if ! kubectl delete "$kind.fleet.fairlead.io" --all --all-namespaces --timeout="${timeout}s"; then
+    kubectl get "$kind.fleet.fairlead.io" --all-namespaces \
+      -o jsonpath='{range .items[*]}{.kind} {.metadata.name}: {.status.conditions[?(@.type=="Ready")].message}{"\n"}{end}' >&2
+    exit 1
+  fi
 done
 echo "== waiting for what they made to go"
 if [[ -n ${FORCE:-} ]]; then
   kubectl delete "$made" --all-namespaces -l "$label" --timeout="${timeout}s"
+  kubectl label namespaces -l fleet.fairlead.io/mesh istio.io/rev- istio.io/dataplane-mode- fleet.fairlead.io/mesh-
 fi
 wait_gone
+wait_definitions
 echo "== removing the operator and its definitions"
 "$kustomize" build config/default | kubectl delete --ignore-not-found -f -

@@ -55,14 +55,13 @@ func meshesOfAllKinds() []*v1alpha1.Mesh {
 	}
 }
 
-// doEverythingForMeshes makes the operator create, repair, read again and prune every kind that meshes have, and label a
+// doEverythingForMeshes makes the operator make namespaces, create, repair, read again and prune every kind that meshes have, and label a
 // namespace.
 func doEverythingForMeshes(t *testing.T) {
 	ctx := t.Context()
 	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "rbac-member", Labels: map[string]string{"suite": "rbac-stable"}}})
 	all := meshesOfAllKinds()
 	for _, m := range all {
-		create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: string(m.Spec.Namespace)}})
 		create(t, m)
 	}
 	for _, kind := range mesh.Kinds() {
