@@ -356,16 +356,29 @@ func TestChanges(t *testing.T) {
 	w.until("web is healthy", healthy("Deployment/web", 1, old))
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "web"}}
 	w.quiet(d)
-	// One thing after the other on the same watches: when the last is told, those before it were not.
-	before := w.tellings(proxied)
+	// What does not count is known to the cache, and what comes later is told, without a word of it.
+	plain, with := w.tellings(ns), w.tellings(proxied)
 	edit(w, first, func(p *corev1.Pod) { p.Labels = map[string]string{"colour": "blue"} })
 	w.touch(d)
-	edit(w, first, func(p *corev1.Pod) { p.Annotations["istio.io/rev"] = "other" })
-	testutil.Eventually(t, soon, "told of the other revision", func() (bool, string) {
-		return w.tellings(workloads.Change{Namespace: w.namespace, Revision: "other"}) == 1, "not told"
+	testutil.Eventually(t, soon, "the cache has seen both", func() (bool, string) {
+		pod, deployment := w.Seen("Pod", w.namespace+"/first"), w.Seen("Deployment", w.namespace+"/web")
+		return pod == first.ResourceVersion && deployment == d.ResourceVersion, pod + " " + deployment
 	})
-	testutil.Eventually(t, soon, "told of the first revision", func() (bool, string) {
-		return w.tellings(proxied) == before+1, fmt.Sprint(w.tellings(proxied) - before)
+	for _, revision := range []string{"later", "last"} {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: revision, Annotations: map[string]string{"sidecar.istio.io/status": "{}", "istio.io/rev": revision}}, Spec: template("later", "").Spec}
+		w.create(p)
+		testutil.Eventually(t, soon, "told of the revision "+revision, func() (bool, string) {
+			return w.tellings(workloads.Change{Namespace: w.namespace, Revision: revision}) == 1, "not told"
+		})
+	}
+	if a, b := w.tellings(ns)-plain, w.tellings(proxied)-with; a+b > 0 {
+		t.Errorf("told %d times of the status of a Deployment, %d times of the label of a pod", a, b)
+	}
+	// A proxy that becomes that of another revision is news for both.
+	edit(w, first, func(p *corev1.Pod) { p.Annotations["istio.io/rev"] = "other" })
+	testutil.Eventually(t, soon, "told of both revisions", func() (bool, string) {
+		other := w.tellings(workloads.Change{Namespace: w.namespace, Revision: "other"})
+		return other == 1 && w.tellings(proxied) == with+1, fmt.Sprint(other, w.tellings(proxied)-with)
 	})
 }
 

@@ -3,12 +3,11 @@
 
 package workloads
 
-// Seen is the version of a workload in the cache.
+// Seen is the version of a pod or a workload in the cache.
 func (c *Cache) Seen(kind, key string) string {
-	for _, i := range []*informer{c.deployments, c.statefulSets, c.daemonSets} {
-		if found, ok, _ := i.shared.GetStore().GetByKey(key); ok && found.(*workload).kind == kind {
-			return found.(*workload).version
-		}
+	i := map[string]*informer{"Pod": c.pods, "Deployment": c.deployments}[kind]
+	if found, ok, _ := i.shared.GetStore().GetByKey(key); ok {
+		return found.(entity).GetObjectMeta().GetResourceVersion()
 	}
 	return ""
 }
