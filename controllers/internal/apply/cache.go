@@ -26,6 +26,9 @@ type Kind struct {
 	// Selective says that the cache holds only what bears our label. Kinds that a cluster has many of (ConfigMaps,
 	// Deployments) should be selective; the price is one read more for a deletion, which looks like a removed label.
 	Selective bool
+	// Optional says that a definition makes the kind, which may come late, go, and come again. What sets want of the kind
+	// meanwhile waits, and is looked at when the kind is served.
+	Optional bool
 }
 
 func (k Kind) gvr() schema.GroupVersionResource { return k.GVK.GroupVersion().WithResource(k.Resource) }
@@ -42,7 +45,12 @@ const (
 type kindCache struct {
 	Kind
 	informer cache.SharedIndexInformer
+	// optional is nil for kinds that are always there.
+	optional *optional
 }
+
+// served reports whether the API server has the kind, as far as is known.
+func (c *kindCache) served() bool { return c.optional == nil || c.optional.isServed() }
 
 func (e *Engine) newKindCache(kind Kind) (*kindCache, error) {
 	selected := func(options *metav1.ListOptions) {
@@ -62,11 +70,17 @@ func (e *Engine) newKindCache(kind Kind) (*kindCache, error) {
 	if kind.GVK == autoscaler {
 		indexers[indexTarget] = scaleTarget
 	}
-	informer := dynamicinformer.NewFilteredDynamicInformer(e.client, kind.gvr(), metav1.NamespaceAll, 0, indexers, selected).Informer()
-	if err := informer.SetTransform(e.transform(kind)); err != nil {
+	out := &kindCache{Kind: kind}
+	if kind.Optional {
+		out.optional = e.newOptional(kind, selected)
+		out.informer = out.optional.informer(indexers)
+	} else {
+		out.informer = dynamicinformer.NewFilteredDynamicInformer(e.client, kind.gvr(), metav1.NamespaceAll, 0, indexers, selected).Informer()
+	}
+	if err := out.informer.SetTransform(e.transform(kind)); err != nil {
 		return nil, fmt.Errorf("cache of %s: %w", kind.Resource, err)
 	}
-	return &kindCache{Kind: kind, informer: informer}, nil
+	return out, nil
 }
 
 // transform compacts what the API server sends. It may be handed an object that it made before.

@@ -82,6 +82,11 @@ func (j *job) notCreated(ctx context.Context, err error) (done bool, _ error) {
 	case namespaceGoes(err):
 		j.going = true
 		return true, nil
+	case j.kindGoes(ctx, err):
+		// It may as well have come a moment ago, and then no event tells when it can be made.
+		j.unserved = true
+		j.result.requeue(j.entry.goes())
+		return true, nil
 	case apierrors.IsInvalid(err) && j.kept:
 		// An address or a port of before is not free: not yet, or for good because somebody else has it.
 		if wait, ok := j.entry.reclaim(); ok {
@@ -115,7 +120,24 @@ func namespaceGoes(err error) bool {
 	return details != nil && details.Kind == "namespaces"
 }
 
-// goes says how long to wait before an object whose namespace goes is tried again.
+// kindGoes reports whether the API server does not have the kind, or will not have it for long: while a definition goes
+// it answers as it does to who may not create.
+func (j *job) kindGoes(ctx context.Context, err error) bool {
+	switch {
+	case j.cache.optional == nil:
+		return false
+	case apierrors.IsNotFound(err):
+		return true
+	case !apierrors.IsForbidden(err):
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.engine.timeout)
+	defer cancel()
+	defined, _, err := j.cache.optional.defined(ctx)
+	return err == nil && !defined
+}
+
+// goes says how long to wait before an object whose namespace or kind goes is tried again.
 func (n *entry) goes() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()

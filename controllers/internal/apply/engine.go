@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,6 +39,8 @@ type Set struct {
 	Mode Mode
 	// Paused stops every write for the set.
 	Paused bool
+	// Adopt takes over objects that others made, as if each of them allowed it.
+	Adopt bool
 }
 
 // Conflict is an object that stands in the way and is not ours.
@@ -83,8 +86,10 @@ type Result struct {
 	Terminating []Ref
 	// Going are objects that are not made, and not among the Desired, because the API server says that their
 	// namespace goes. They are tried again, for it may speak of an earlier namespace of the name.
-	Going  []Ref
-	Paused bool
+	Going []Ref
+	// Unserved are objects that wait for their kind: the API server does not serve it. They are made when it does.
+	Unserved []Ref
+	Paused   bool
 	// RequeueAfter is when to look again though no event may come; 0 for never.
 	RequeueAfter time.Duration
 }
@@ -285,6 +290,19 @@ func (e *Engine) known(ref Ref) *entry {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.entries[ref]
+}
+
+// remembered are the objects of a kind that sets want or wanted, whether they exist or not, with no more than name and set.
+func (e *Engine) remembered(gvk schema.GroupVersionKind) []*Object {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	var out []*Object
+	for ref, known := range e.entries {
+		if ref.GroupVersionKind == gvk {
+			out = append(out, &Object{ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}, set: known.set})
+		}
+	}
+	return out
 }
 
 func (e *Engine) forget(set string, ref Ref) {

@@ -51,13 +51,17 @@ type job struct {
 	kept bool
 	// lost is true where the object was in force and is gone, though its expected state was given up.
 	lost bool
-	// going is true where the object is not made because its namespace goes.
-	going bool
+	// going is true where the object is not made because its namespace goes, unserved where its kind is not served.
+	going, unserved bool
 }
 
 // ensure runs rounds until the object is in force, or something stands in the way.
 func (j *job) ensure(ctx context.Context) error {
 	defer j.tell()
+	if !j.cache.served() {
+		j.unserved = true
+		return nil
+	}
 	for range maxRounds {
 		live, err := j.live(ctx)
 		if err != nil {
@@ -74,7 +78,7 @@ func (j *job) ensure(ctx context.Context) error {
 
 // round takes one step; done is false where it has to be looked at again.
 func (j *job) round(ctx context.Context, live *Object) (done bool, err error) {
-	j.since, j.going = j.entry.state().driftSince, false
+	j.since, j.going, j.unserved = j.entry.state().driftSince, false, false
 	switch {
 	case live == nil:
 		return j.create(ctx)
@@ -127,8 +131,8 @@ func (j *job) live(ctx context.Context) (*Object, error) {
 	if cached != nil && cached.UID == st.deleted && cached.DeletionTimestamp == nil {
 		cached = nil
 	}
-	// A removed label looks like a deletion to a selective cache.
-	if cached == nil && j.cache.Selective && st.madeOrMet() {
+	// A removed label looks like a deletion to a selective cache, and so does a kind that is not served for a while.
+	if cached == nil && (j.cache.Selective || j.cache.Optional) && st.madeOrMet() {
 		return j.fetch(ctx)
 	}
 	return cached, nil
@@ -162,7 +166,7 @@ func (j *job) fetch(ctx context.Context) (*Object, error) {
 // owns reports whether the object is ours to write: we made it, its field managers say that we wrote it, or
 // a person lets us adopt it.
 func (j *job) owns(live *Object) bool {
-	return j.made(live) || live.set == "" && (live.adopt || writtenByUs(live))
+	return j.made(live) || live.set == "" && (live.adopt || j.set.Adopt || writtenByUs(live))
 }
 
 // made reports whether we made the object for this set: we remember it, or it bears the mark.
@@ -222,6 +226,10 @@ func (j *job) refuse(live *Object, have fields, why error) error {
 
 // tell puts into the result what is remembered of the object beyond this Apply.
 func (j *job) tell() {
+	if j.unserved {
+		j.result.Unserved = append(j.result.Unserved, j.want.ref)
+		j.entry.unserved()
+	}
 	if st := j.entry.state(); st.refused == j.want.hash {
 		j.result.Refused = append(j.result.Refused, Refusal{Ref: j.want.ref, Message: st.refusedWhy})
 	}

@@ -318,6 +318,15 @@ func (n *entry) stopClock() {
 	n.driftSince = time.Time{}
 }
 
+// unserved notes that the kind is not there: how long the object is missing is no latency of ours, and what one definition
+// has refused the next one may accept.
+func (n *entry) unserved() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.driftSince = time.Time{}
+	n.refused, n.refusedWhy = "", ""
+}
+
 // reclaim says how long to wait for the values allocated before; not ok when that was often enough. The API
 // server tells of a deletion a moment before it frees the addresses and ports.
 func (n *entry) reclaim() (wait time.Duration, ok bool) {

@@ -62,6 +62,13 @@ func (s *eventSource) Start(ctx context.Context, queue workqueue.TypedRateLimiti
 		return fmt.Errorf("watch %s: %w", s.cache.Resource, err)
 	}
 	s.synced = registration.HasSynced
+	if s.cache.optional != nil {
+		s.cache.optional.onArrival(func() {
+			for _, obj := range s.engine.remembered(s.cache.GVK) {
+				s.add(queue, obj, false)
+			}
+		})
+	}
 	context.AfterFunc(ctx, func() { _ = s.cache.informer.RemoveEventHandler(registration) })
 	return nil
 }

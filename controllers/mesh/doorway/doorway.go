@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/apply"
 	"github.com/fairlead/fairlead/controllers/mesh/render"
 	"github.com/fairlead/fairlead/controllers/mesh/values"
 )
@@ -75,4 +76,14 @@ func object(kind schema.GroupVersionKind, namespace, name string, spec map[strin
 	out.SetNamespace(namespace)
 	out.SetName(name)
 	return out
+}
+
+// Kinds are Istio's kinds that the objects are of, beside those that charts make. Istio's definitions make them, which come
+// with the first mesh.
+func Kinds() []apply.Kind {
+	return []apply.Kind{
+		{GVK: gatewayKind, Resource: "gateways", Selective: true, Optional: true},
+		{GVK: virtualServiceKind, Resource: "virtualservices", Selective: true, Optional: true},
+		{GVK: peerAuthenticationKind, Resource: "peerauthentications", Selective: true, Optional: true},
+	}
 }
