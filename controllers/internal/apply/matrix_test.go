@@ -269,7 +269,7 @@ func (m *member) requests(hidden, disputed, reclaimed bool) {
 			writes++
 		}
 	}
-	if (reads != 0) != hidden || reads > 1 || !disputed && done != 1 || !disputed && !reclaimed && writes != 1 {
+	if (reads != 0) != hidden || !reclaimed && reads > 1 || !disputed && done != 1 || !disputed && !reclaimed && writes != 1 {
 		m.t.Errorf("the repair took %+v", all)
 	}
 }
