@@ -134,7 +134,7 @@ func roles(t *testing.T, charts *catalogue.Charts, entry catalogue.Entry, profil
 
 const istioRoleHead = `# What Istio's charts grant to istiod, istio-cni and gateways, in any version and profile that the operator installs. It makes
 # these roles, and the API server lets nobody grant what he does not hold. A test generates this file from the charts and
-# fails where it differs; docs/mesh.md weighs it. The wildcards are Istio's own.
+# fails where it differs; docs/operations.md weighs it. The wildcards are Istio's own.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
