@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package catalogue knows the versions of Istio that can be installed, and loads their charts. Versions are data: a catalogue.yaml beside
-// archives, embedded in the operator or in a folder.
+// archives, embedded in the operator, in a folder or in a registry.
 package catalogue
 
 import (
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -49,11 +50,14 @@ type Catalogue struct {
 	mu      sync.RWMutex
 	entries map[Version]Entry
 	charts  map[Version]func() (*Charts, error)
+	// absent says of sources why their versions are not there.
+	absent map[string]string
+	told   []func()
 }
 
 // New is a catalogue of a folder of archives and their list.
 func New(source fs.FS) (*Catalogue, error) {
-	c := &Catalogue{entries: map[Version]Entry{}, charts: map[Version]func() (*Charts, error){}}
+	c := &Catalogue{entries: map[Version]Entry{}, charts: map[Version]func() (*Charts, error){}, absent: map[string]string{}}
 	if err := c.Add(source); err != nil {
 		return nil, err
 	}
@@ -70,25 +74,84 @@ func Embedded() (*Catalogue, error) {
 }
 
 // Add takes the versions of a folder of archives and their list, os.DirFS(path) for one on disk. A version that is there already stays
-// as it is if both have the same digest, and is an error otherwise.
+// as it is if both have the same digest, and is an error otherwise; then nothing of the folder is taken.
 func (c *Catalogue) Add(source fs.FS) error {
 	entries, err := Read(source)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, e := range entries {
-		if old, ok := c.entries[e.Version]; ok {
-			if old.SHA256 != e.SHA256 {
-				return fmt.Errorf("two archives of Istio %s: digest %s and %s", e.Version, old.SHA256, e.SHA256)
-			}
-			continue
-		}
-		c.entries[e.Version] = e
-		c.charts[e.Version] = sync.OnceValues(func() (*Charts, error) { return load(e) })
+	more, err := c.add(entries)
+	if err != nil {
+		return err
+	}
+	if more {
+		c.tell()
 	}
 	return nil
+}
+
+func (c *Catalogue) add(entries []Entry) (more bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	added := map[Version]Entry{}
+	for _, e := range entries {
+		old, ok := c.entries[e.Version]
+		if !ok {
+			old, ok = added[e.Version]
+		}
+		switch {
+		case !ok:
+			added[e.Version] = e
+		case old.SHA256 != e.SHA256:
+			return false, fmt.Errorf("two archives of Istio %s: digest %s and %s", e.Version, old.SHA256, e.SHA256)
+		}
+	}
+	for v, e := range added {
+		c.entries[v] = e
+		c.charts[v] = sync.OnceValues(func() (*Charts, error) { return load(e) })
+	}
+	return len(added) > 0, nil
+}
+
+// OnChange has a function called after versions have come, and after it is known of a source why they do not. It must not take long.
+func (c *Catalogue) OnChange(changed func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = append(c.told, changed)
+}
+
+// Absent notes why the versions of a source are not there, like "is not read yet": those who ask for a version that is unknown are
+// told. An empty text takes the note away.
+func (c *Catalogue) Absent(source, why string) {
+	c.mu.Lock()
+	before := c.absent[source]
+	if c.absent[source] = why; why == "" {
+		delete(c.absent, source)
+	}
+	c.mu.Unlock()
+	if before != why {
+		c.tell()
+	}
+}
+
+// absences are the sources whose versions are not there, and why, sorted.
+func (c *Catalogue) absences() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []string
+	for _, source := range slices.Sorted(maps.Keys(c.absent)) {
+		out = append(out, source+" "+c.absent[source])
+	}
+	return out
+}
+
+func (c *Catalogue) tell() {
+	c.mu.RLock()
+	told := slices.Clone(c.told)
+	c.mu.RUnlock()
+	for _, changed := range told {
+		changed()
+	}
 }
 
 // Entries are all versions, oldest first.

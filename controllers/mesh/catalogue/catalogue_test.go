@@ -261,3 +261,55 @@ func TestResolve(t *testing.T) {
 		})
 	}
 }
+
+// TestTold: whoever waits for a version is told when some come, and not when none do.
+func TestTold(t *testing.T) {
+	c := several(t)
+	var times int
+	c.OnChange(func() {
+		times++
+		// What is told may ask at once.
+		_ = c.Entries()
+	})
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want int
+	}{
+		{"a note", func() error { c.Absent("b", "is not read yet"); return nil }, 1},
+		{"the same note", func() error { c.Absent("b", "is not read yet"); return nil }, 1},
+		{"another note", func() error { c.Absent("a", "is refused: no list"); return nil }, 2},
+		{"versions", func() error { return c.Add(os.DirFS(folder(t, listOfTwo))) }, 3},
+		{"the same versions", func() error { return c.Add(os.DirFS(folder(t, listOfTwo))) }, 3},
+	} {
+		if err := step.do(); err != nil || times != step.want {
+			t.Errorf("%s: told %d times, want %d (%v)", step.name, times, step.want, err)
+		}
+	}
+	_, err := c.Resolve("1.29", "v1.37.2", afterTheEnd, false)
+	want := "Istio 1.29 is not in the catalogue; a is refused: no list; b is not read yet; possible are 1.32.0-rc.1,"
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	c.Absent("a", "")
+	c.Absent("b", "")
+	if _, err := c.Resolve("1.29", "v1.37.2", afterTheEnd, false); err == nil || strings.Contains(err.Error(), "read yet") || times != 5 {
+		t.Errorf("told %d times: %v", times, err)
+	}
+}
+
+// TestAllOrNothing: a list that contradicts what is there, or itself, gives no versions.
+func TestAllOrNothing(t *testing.T) {
+	own := "- {version: 1.40.0, archive: a, sha256: \"00\", kubernetes: {min: \"1.32\"}, hub: h, tag: t}\n"
+	for name, other := range map[string]string{
+		"what is there": strings.Replace(own, "1.40.0, archive: a, sha256: \"00\"", "1.30.4, archive: a, sha256: \"01\"", 1),
+		"itself":        strings.Replace(own, "\"00\"", "\"01\"", 1),
+	} {
+		c := several(t)
+		before := len(c.Entries())
+		err := c.Add(os.DirFS(folder(t, "versions:\n"+own+other)))
+		if err == nil || !strings.Contains(err.Error(), "two archives of Istio") || len(c.Entries()) != before {
+			t.Errorf("%s: %v; %d versions were %d", name, err, len(c.Entries()), before)
+		}
+	}
+}

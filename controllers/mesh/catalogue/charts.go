@@ -48,6 +48,20 @@ type Charts struct {
 
 // load reads and checks an archive.
 func load(e Entry) (*Charts, error) {
+	raw, err := e.unpack()
+	if err != nil {
+		return nil, err
+	}
+	return parse(e.Version, raw)
+}
+
+// Verify reads the archive of a version and holds it against its digest.
+func (e Entry) Verify() error {
+	_, err := e.unpack()
+	return err
+}
+
+func (e Entry) unpack() ([]byte, error) {
 	file, err := e.source.Open(e.Archive)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the charts of Istio %s are not in this build: run make charts", e.Version)
@@ -63,7 +77,7 @@ func load(e Entry) (*Charts, error) {
 	if digest != e.SHA256 {
 		return nil, fmt.Errorf("%s: the digest is %s and has to be %s", e.Archive, digest, e.SHA256)
 	}
-	return parse(e.Version, raw)
+	return raw, nil
 }
 
 // Unpack gives the tar in an archive, and its digest in hex.

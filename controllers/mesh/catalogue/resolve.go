@@ -70,7 +70,8 @@ func (c *Catalogue) Resolve(want, kubernetes string, now time.Time, allowEndOfLi
 		return *found, nil
 	}
 	if first == nil {
-		first = &Refusal{Reason: Unknown, Detail: fmt.Sprintf("Istio %s is not in the catalogue", want)}
+		detail := append([]string{fmt.Sprintf("Istio %s is not in the catalogue", want)}, c.absences()...)
+		first = &Refusal{Reason: Unknown, Detail: strings.Join(detail, "; ")}
 	}
 	first.Want, first.Possible = want, possible
 	return Entry{}, first
