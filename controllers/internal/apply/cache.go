@@ -44,6 +44,8 @@ const (
 // kindCache is the informer of one kind.
 type kindCache struct {
 	Kind
+	// rank is the place of the kind in the configuration.
+	rank     int
 	informer cache.SharedIndexInformer
 	// optional is nil for kinds that are always there.
 	optional *optional

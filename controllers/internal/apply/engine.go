@@ -115,7 +115,8 @@ type Config struct {
 	Client dynamic.Interface
 	// Scheme gives the kinds of typed objects.
 	Scheme *runtime.Scheme
-	// Kinds are all kinds the engine may write; each has one informer.
+	// Kinds are all kinds the engine may write; each has one informer. What is no longer desired goes in the reverse order of
+	// them: what calls others, like a webhook, is to come after these.
 	Kinds []Kind
 	// Recorder may be nil.
 	Recorder Recorder
@@ -147,11 +148,12 @@ func New(cfg Config) (*Engine, error) {
 		entries:  map[Ref]*entry{},
 		bySet:    map[string]map[Ref]struct{}{},
 	}
-	for _, kind := range cfg.Kinds {
+	for i, kind := range cfg.Kinds {
 		cache, err := e.newKindCache(kind)
 		if err != nil {
 			return nil, err
 		}
+		cache.rank = i
 		e.caches[kind.GVK] = cache
 	}
 	return e, nil

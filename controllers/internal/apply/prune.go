@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -14,7 +15,9 @@ import (
 // prune deletes what bears the set's mark and is no longer desired.
 func (e *Engine) prune(ctx context.Context, set Set, desired map[Ref]struct{}, result *Result) error {
 	var errs []error
-	for _, ref := range e.members(set.Key) {
+	members := e.members(set.Key)
+	slices.SortFunc(members, func(a, b Ref) int { return e.caches[b.GroupVersionKind].rank - e.caches[a.GroupVersionKind].rank })
+	for _, ref := range members {
 		if _, wanted := desired[ref]; wanted {
 			continue
 		}

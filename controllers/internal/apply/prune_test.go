@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/fairlead/fairlead/controllers/internal/testutil"
 )
 
@@ -186,4 +188,28 @@ func TestNeverOursNeverPruned(t *testing.T) {
 // toObject matches writes of a method to one object.
 func toObject(method, path string) func(testutil.Request) bool {
 	return func(r testutil.Request) bool { return r.Write() && r.Method == method && r.Path == path }
+}
+
+// TestPruneOrder: what is no longer desired goes in the reverse order of the kinds.
+func TestPruneOrder(t *testing.T) {
+	t.Parallel()
+	namespace := testutil.Namespace(t, cluster.Config(t), "order")
+	key := "order/" + namespace + "/a"
+	o := startOperator(t, operatorOptions{kinds: []Kind{configMaps, quotas}, name: t.Name()})
+	var objects []client.Object
+	for _, name := range []string{"a", "b", "c", "d"} {
+		objects = append(objects, configMap(namespace, name), terminatingQuota(namespace, name))
+	}
+	o.applied(key, objects...)
+	o.applied(key)
+	var order []string
+	for _, r := range o.served.Writes("/namespaces/" + namespace + "/") {
+		if r.Method == http.MethodDelete && r.Done() {
+			order = append(order, strings.Split(strings.TrimPrefix(r.Path, "/"), "/")[4])
+		}
+	}
+	want := "[resourcequotas resourcequotas resourcequotas resourcequotas configmaps configmaps configmaps configmaps]"
+	if fmt.Sprint(order) != want {
+		t.Errorf("they went as %v, want %s", order, want)
+	}
 }
