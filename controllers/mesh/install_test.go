@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,7 +42,11 @@ func (o *operator) objects(t *testing.T, mark string) []unstructured.Unstructure
 	for _, k := range mesh.Kinds() {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List"))
-		if err := o.client.List(t.Context(), list, client.MatchingLabels{"fleet.fairlead.io/mesh": mark}); err != nil {
+		err := o.client.List(t.Context(), list, client.MatchingLabels{"fleet.fairlead.io/mesh": mark})
+		if k.Optional && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+			continue
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range list.Items {

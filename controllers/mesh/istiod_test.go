@@ -134,7 +134,11 @@ func (i *istiods) review(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	revision := strings.TrimPrefix(strings.SplitN(server, ".", 2)[0], "istiod-")
+	name, _, _ := strings.Cut(server, ".")
+	revision, named := strings.CutPrefix(name, "istiod-")
+	if !named {
+		revision = "default"
+	}
 	patch, err := injection(review.Request.Object.Raw, revision, version)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -165,9 +169,17 @@ func injection(raw []byte, revision, version string) ([]byte, error) {
 	})
 }
 
+// service is the name of the Service of a revision.
+func service(revision string) string {
+	if revision == "default" {
+		return "istiod"
+	}
+	return "istiod-" + revision
+}
+
 // host is the name of the server of a revision.
 func host(m *v1alpha1.Mesh, revision string) string {
-	return fmt.Sprintf("istiod-%s.%s.svc", revision, m.Spec.Namespace)
+	return fmt.Sprintf("%s.%s.svc", service(revision), m.Spec.Namespace)
 }
 
 // up makes a revision of a mesh serve: its Service leads to the webhook, whose authority is known.
@@ -177,7 +189,7 @@ func (i *istiods) up(t *testing.T, o *operator, m *v1alpha1.Mesh, revision, vers
 	i.mu.Lock()
 	i.versions[host(m, revision)] = version
 	i.mu.Unlock()
-	name := "istiod-" + revision
+	name := service(revision)
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: string(m.Spec.Namespace), Name: name + "-test", Labels: map[string]string{discoveryv1.LabelServiceName: name},

@@ -86,8 +86,7 @@ func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 
 func trimDeployment(obj any) (any, error) {
 	if d, ok := obj.(*appsv1.Deployment); ok {
-		d.ObjectMeta = identity(&d.ObjectMeta)
-		d.Spec = appsv1.DeploymentSpec{Replicas: d.Spec.Replicas}
+		d.ObjectMeta, d.Spec = identity(&d.ObjectMeta), appsv1.DeploymentSpec{Replicas: d.Spec.Replicas}
 		d.Status.Conditions = nil
 	}
 	return obj, nil

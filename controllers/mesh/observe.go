@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/mesh/render"
 	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 	"github.com/fairlead/fairlead/controllers/mesh/workloads"
 )
@@ -47,13 +48,17 @@ type observed struct {
 type living struct {
 	deployment *appsv1.Deployment
 	webhooks   []*admissionv1.MutatingWebhookConfiguration
+	// found is the release of one that somebody else installed; nil for ours.
+	found *rollout.Release
 }
 
 // observer looks at the cluster for a mesh.
 type observer struct {
 	client client.Reader
 	// own has the kinds of ownObjects.
-	own        client.Reader
+	own client.Reader
+	// live asks the API server.
+	live       client.Reader
 	workloads  *workloads.Cache
 	kubernetes *kubernetes
 	ledger     *ledger
@@ -79,6 +84,9 @@ func (o *observer) observe(ctx context.Context, mesh *v1alpha1.Mesh) (*observed,
 		return seen, nil
 	}
 	if err := o.controlPlanes(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := o.adopt(ctx, seen); err != nil {
 		return nil, err
 	}
 	if seen.proxies, err = o.workloads.Proxies(ctx); err != nil {
@@ -108,9 +116,6 @@ func (s *observed) place() {
 	s.first = len(order) == 0
 }
 
-// deploymentPrefix begins the name of istiod's Deployment of a revision.
-const deploymentPrefix = "istiod-"
-
 // controlPlanes finds the revisions of a mesh.
 func (o *observer) controlPlanes(ctx context.Context, seen *observed) error {
 	ours := client.MatchingLabels{labelMesh: seen.mesh.Name}
@@ -127,7 +132,7 @@ func (o *observer) controlPlanes(ctx context.Context, seen *observed) error {
 	}
 	for i := range deployments.Items {
 		d := &deployments.Items[i]
-		if release := releaseOf(d); d.DeletionTimestamp == nil && d.Name == deploymentPrefix+release.Revision {
+		if release := releaseOf(d); d.DeletionTimestamp == nil && d.Name == deploymentName(release.Revision) {
 			plane(release.Revision).deployment = d
 		}
 	}
@@ -147,7 +152,10 @@ func (o *observer) controlPlanes(ctx context.Context, seen *observed) error {
 
 // release is the one that a control plane was last applied for. Where istiod is elsewhere, the webhook tells.
 func (l *living) release() rollout.Release {
-	if l.deployment != nil {
+	switch {
+	case l.found != nil:
+		return *l.found
+	case l.deployment != nil:
 		return releaseOf(l.deployment)
 	}
 	return releaseOf(l.webhooks[0])
@@ -200,7 +208,8 @@ func (o *observer) members(ctx context.Context, seen *observed) error {
 			continue
 		}
 		out := rollout.Namespace{Name: ns.Name, Member: member, Revision: revision, LabelledAt: o.labelledAt(ns.Name)}
-		if value, ok := ns.Labels[labelInjection]; ok {
+		// By this label, the control plane without a revision injects.
+		if value, ok := ns.Labels[labelInjection]; ok && (value != "enabled" || revision != render.DefaultTag) {
 			out.Contradiction = fmt.Sprintf("the label %s=%s", labelInjection, value)
 		}
 		if out.Workloads, err = o.workloads.Namespace(ctx, ns.Name); err != nil {

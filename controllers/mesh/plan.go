@@ -71,7 +71,7 @@ type inputs struct {
 // What
 // cannot be rendered is told as an error; it stays as it was rendered last. Where that is not known, and it is there, the plan is empty:
 // without it, it would be deleted.
-func (p *planner) plan(seen *observed, record *history.Record, decision *rollout.Decision) (plan, error) {
+func (p *planner) plan(seen *observed, own history.Settings, record *history.Record, decision *rollout.Decision) (plan, error) {
 	p.mu.Lock()
 	known := p.kept[seen.mesh.Name]
 	p.mu.Unlock()
@@ -89,7 +89,7 @@ func (p *planner) plan(seen *observed, record *history.Record, decision *rollout
 		}
 		made := known[release.Revision]
 		if made == nil || made.of != key {
-			rendered, err := p.plane(seen, record, key)
+			rendered, err := p.plane(seen, own, record, key)
 			if err != nil {
 				failures = append(failures, fmt.Errorf("revision %s (Istio %s): %w", release.Revision, release.Version, err))
 			} else {
@@ -137,9 +137,9 @@ func (p *planner) forget(mesh string) {
 }
 
 // plane renders one control plane.
-func (p *planner) plane(seen *observed, record *history.Record, of inputs) (*plane, error) {
+func (p *planner) plane(seen *observed, own history.Settings, record *history.Record, of inputs) (*plane, error) {
 	settings, ok := record.Settings(of.release.Source)
-	if own := history.SettingsOf(&seen.mesh.Spec); !ok && own.Source() == of.release.Source {
+	if !ok && own.Source() == of.release.Source {
 		settings, ok = own, true
 	}
 	if !ok {
@@ -150,6 +150,9 @@ func (p *planner) plane(seen *observed, record *history.Record, of inputs) (*pla
 	if at < 0 {
 		return nil, errors.New("the version is not in the catalogue any more, and it stays as it is")
 	}
+	if chartRevision(of.release.Revision) == "" && !seen.first {
+		return nil, errors.New("a mesh of the name default has the control plane without a revision, which only the oldest mesh can have: give it another name, or strategy Canary")
+	}
 	charts, err := p.catalogue.Charts(entries[at])
 	if err != nil {
 		return nil, err
@@ -159,9 +162,9 @@ func (p *planner) plane(seen *observed, record *history.Record, of inputs) (*pla
 		return nil, err
 	}
 	return renderPlane(seen, of, entries[at], &render.Plane{
-		Mesh: seen.mesh.Name, Namespace: string(seen.mesh.Spec.Namespace), Revision: of.release.Revision, Charts: charts, Entry: entries[at],
+		Mesh: seen.mesh.Name, Namespace: string(seen.mesh.Spec.Namespace), Revision: chartRevision(of.release.Revision), Charts: charts, Entry: entries[at],
 		Profile: string(settings.Profile), Values: values.Merge(given, imageValues(settings.Image)), Kubernetes: seen.kubernetes,
-		Default: of.first, Ambient: settings.Profile == v1alpha1.ProfileAmbient,
+		Default: of.first, Ambient: settings.Profile == v1alpha1.ProfileAmbient, Release: settings.Release, ManagedBy: settings.ManagedBy,
 	})
 }
 

@@ -90,8 +90,8 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 	if err != nil {
 		return out, out.halt(err)
 	}
-	wanted := r.resolver.resolve(mesh, seen.kubernetes, &record, seen.count())
-	state := seen.state(time.Now(), r.up(), wanted.Spec, record.Progress, func(plane *living) (answers, injects bool) {
+	wanted := r.resolver.resolve(seen, &record)
+	state := seen.state(time.Now(), r.up(), wanted.Spec, seen.since(&record), func(plane *living) (answers, injects bool) {
 		return r.ask(seen, plane, &record.Progress)
 	})
 	out.decide(seen, &wanted, &state, rollout.Decide(state))
@@ -101,7 +101,7 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 		}
 	}
 	out.told.history = record.Status()
-	if err := r.apply(ctx, seen, &record, &out); err != nil || paused(mesh) {
+	if err := r.apply(ctx, seen, &wanted, &record, &out); err != nil || paused(mesh) {
 		return out, err
 	}
 	return out, r.restart(ctx, out.decision.Restart)
@@ -149,13 +149,13 @@ func (r *reconciler) remember(ctx context.Context, mesh *v1alpha1.Mesh, wanted *
 }
 
 // apply renders the control planes that were decided on, and brings them into force.
-func (r *reconciler) apply(ctx context.Context, seen *observed, record *history.Record, out *outcome) error {
+func (r *reconciler) apply(ctx context.Context, seen *observed, wanted *wanted, record *history.Record, out *outcome) error {
 	mesh := seen.mesh
 	r.prober.keep(mesh.Name, func(revision string) bool { return seen.planes[revision] != nil })
 	if len(out.decision.Install) == 0 {
 		return nil
 	}
-	now, err := r.planner.plan(seen, record, &out.decision)
+	now, err := r.planner.plan(seen, wanted.settings, record, &out.decision)
 	if err != nil {
 		out.stuck = stuck{v1alpha1.ReasonInvalidValues, err.Error()}
 	}
@@ -163,7 +163,7 @@ func (r *reconciler) apply(ctx context.Context, seen *observed, record *history.
 		return nil
 	}
 	out.version, out.revision, out.nodes = now.version, out.decision.Progress.Target.Revision, now.nodes
-	set := apply.Set{Key: setKey(mesh.Name), Objects: now.objects, Paused: paused(mesh)}
+	set := apply.Set{Key: setKey(mesh.Name), Objects: now.objects, Paused: paused(mesh), Adopt: adopts(mesh)}
 	if mesh.Spec.Drift == v1alpha1.Warn {
 		set.Mode = apply.Warn
 	}

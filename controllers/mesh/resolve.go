@@ -47,14 +47,16 @@ type verdictOfValues struct {
 	problems   []values.Problem
 }
 
-// resolve says what a mesh wants. members is how many there are: a batch may be a share of them.
-func (r *resolver) resolve(mesh *v1alpha1.Mesh, kubernetes string, record *history.Record, members int) wanted {
+// resolve says what a mesh wants.
+func (r *resolver) resolve(seen *observed, record *history.Record) wanted {
+	mesh, kubernetes := seen.mesh, seen.kubernetes
 	spec := &mesh.Spec
 	out := wanted{settings: history.SettingsOf(spec)}
+	seen.inherit(&out.settings, record)
 	out.Spec = rollout.Spec{
 		Mesh: mesh.Name, Version: string(spec.Version), Source: out.settings.Source(), Available: r.available(spec, kubernetes),
 		Strategy: strategyOf(spec), Automatic: rollout.Automatic(spec.Automatic()), OnFailure: rollout.OnFailure(spec.Upgrade.OnFailure),
-		ProgressDeadline: durationOf(spec.Upgrade.ProgressDeadline, defaultDeadline), BatchSize: batchOf(spec, members),
+		ProgressDeadline: durationOf(spec.Upgrade.ProgressDeadline, defaultDeadline), BatchSize: batchOf(spec, seen.count()),
 		RestartWorkloads: spec.Members != nil && spec.Members.RestartWorkloads, Retry: mesh.Annotations[v1alpha1.AnnotationRetry],
 	}
 	out.windows(spec)
@@ -94,7 +96,7 @@ func strategyOf(spec *v1alpha1.MeshSpec) rollout.Strategy {
 	return rollout.Canary
 }
 
-// batchOf is how many namespaces move at a time.
+// batchOf is how many namespaces move at a time; it may be a share of the members.
 func batchOf(spec *v1alpha1.MeshSpec, members int) int {
 	if spec.Members == nil || spec.Members.BatchSize == nil {
 		return 1

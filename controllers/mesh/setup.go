@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -95,8 +96,9 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 		options.Now = time.Now
 	}
 	if options.Probe == nil {
-		options.Probe = func(ctx context.Context, namespace, revision string) (probe.Result, error) {
-			return probe.Inject(ctx, mgr.GetClient(), namespace, revision)
+		var err error
+		if options.Probe, err = dryRuns(mgr); err != nil {
+			return nil, err
 		}
 	}
 	own, err := ownCache(mgr)
@@ -126,10 +128,23 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 		return nil, fmt.Errorf("build the cache of workloads: %w", err)
 	}
 	p.observer = &observer{
-		client: mgr.GetClient(), own: own, workloads: running, kubernetes: &kubernetes{client: versions}, ledger: p.ledger,
+		client: mgr.GetClient(), own: own, live: mgr.GetAPIReader(), workloads: running, kubernetes: &kubernetes{client: versions}, ledger: p.ledger,
 		operator: options.Namespace, up: p.again.Began,
 	}
 	return p, nil
+}
+
+// dryRuns asks by pods that are tried and not made. Warnings are for those who make pods.
+func dryRuns(mgr ctrl.Manager) (Probe, error) {
+	cfg := rest.CopyConfig(mgr.GetConfig())
+	cfg.WarningHandler = rest.NoWarnings{}
+	pods, err := client.New(cfg, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("build the client of dry runs: %w", err)
+	}
+	return func(ctx context.Context, namespace, revision string) (probe.Result, error) {
+		return probe.Inject(ctx, pods, namespace, revision)
+	}, nil
 }
 
 // meshes adds the controller that applies meshes.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,7 +107,7 @@ func (r *sharedReconciler) contributors(ctx context.Context) (out []contributor,
 // definitions keeps those of the newest version that a mesh has, or that is there already: objects of a newer version may
 // not be valid by the definitions of an older one.
 func (r *sharedReconciler) definitions(ctx context.Context, all []contributor) (ctrl.Result, error) {
-	live, err := r.live(ctx)
+	live, err := r.live(ctx, slices.ContainsFunc(all, func(c contributor) bool { return adopts(c.mesh) }))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -137,18 +138,20 @@ func (r *sharedReconciler) definitions(ctx context.Context, all []contributor) (
 	return result, err
 }
 
-// live is the version of the definitions that we made. That of most of them counts: labels can be edited. It is zero where
-// there are none.
-func (r *sharedReconciler) live(ctx context.Context) (catalogue.Version, error) {
+// live is the version of the definitions that we made, or may take over. That of most of them counts: labels can be edited. It is
+// zero where there are none.
+func (r *sharedReconciler) live(ctx context.Context, adopts bool) (catalogue.Version, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(definitions.GroupVersion().WithKind(definitions.Kind + "List"))
-	err := r.own.List(ctx, list, client.MatchingLabels{labelMesh: sharedDefinitions}, client.UnsafeDisableDeepCopy)
+	err := r.own.List(ctx, list, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return catalogue.Version{}, fmt.Errorf("list definitions: %w", err)
 	}
 	var versions []catalogue.Version
 	for i := range list.Items {
-		if v, ok := render.VersionOf(list.Items[i].Labels); ok && list.Items[i].DeletionTimestamp == nil {
+		d := &list.Items[i]
+		counts := d.Labels[labelMesh] == sharedDefinitions || adopts && strings.HasSuffix(d.Name, ".istio.io")
+		if v, ok := render.VersionOf(d.Labels); ok && counts && d.DeletionTimestamp == nil {
 			versions = append(versions, v)
 		}
 	}
@@ -245,6 +248,7 @@ func (r *sharedReconciler) apply(
 	set := apply.Set{
 		Key: sharedPrefix + name, Objects: objects,
 		Paused: every(all, func(m *v1alpha1.Mesh) bool { return paused(m) }),
+		Adopt:  slices.ContainsFunc(all, func(c contributor) bool { return adopts(c.mesh) }),
 	}
 	if every(all, func(m *v1alpha1.Mesh) bool { return m.Spec.Drift == v1alpha1.Warn }) {
 		set.Mode = apply.Warn

@@ -64,7 +64,7 @@ type judge struct {
 	*evidence
 	mesh *v1alpha1.Mesh
 	// What stands in the way, with the first in the order of the alphabet.
-	refused, conflicts, contested, drifted, terminating conditions.Sample
+	refused, conflicts, contested, drifted, terminating, unserved conditions.Sample
 }
 
 // sample notes what stands in the way, in what the mesh has and in what it shares.
@@ -94,6 +94,9 @@ func (j *judge) sample() {
 		}
 		for _, ref := range slices.Concat(s.result.Terminating, s.result.Going) {
 			j.terminating.Add(ref.String())
+		}
+		for _, ref := range s.result.Unserved {
+			j.unserved.Add(ref.String())
 		}
 	}
 }
@@ -213,6 +216,8 @@ func (j *judge) progress() string {
 		return "the spec was not looked at yet"
 	case j.terminating.Count > 0:
 		return "waiting for what somebody is deleting: " + j.terminating.String()
+	case j.unserved.Count > 0:
+		return "waiting for the API server to serve Istio's kinds: " + j.unserved.String()
 	default:
 		return "objects are being made"
 	}

@@ -19,7 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/internal/conditions"
 	"github.com/fairlead/fairlead/controllers/internal/drift"
+	"github.com/fairlead/fairlead/controllers/internal/metrics"
 	"github.com/fairlead/fairlead/controllers/internal/pace"
 )
 
@@ -42,6 +44,7 @@ func (r *statusReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 	err := r.client.Get(ctx, request.NamespacedName, mesh)
 	if apierrors.IsNotFound(err) {
 		r.voices.Forget(request.NamespacedName)
+		metrics.ForgetMesh(request.Name)
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -54,11 +57,12 @@ func (r *statusReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	known := found.outcome != nil && found.definitions != nil
+	next := status(mesh, found)
+	known := found.outcome != nil && found.definitions != nil && !news(mesh, &next)
 	if !r.voices.Warm(mesh, known, mesh.Status.ObservedGeneration == mesh.Generation, r.began()) {
 		return ctrl.Result{RequeueAfter: pace.Interval}, nil
 	}
-	next := status(mesh, found)
+	metrics.Mesh(mesh.Name, &next)
 	if first, more := r.ledger.takeUntold(mesh.Name, mesh.UID); first != nil {
 		r.voices.Spoke(mesh)
 		drift.Tell(r.events, mesh, first, more)
@@ -69,6 +73,13 @@ func (r *statusReconciler) Reconcile(ctx context.Context, request reconcile.Requ
 		return ctrl.Result{RequeueAfter: pace.Interval}, nil
 	}
 	return ctrl.Result{}, err
+}
+
+// news reports whether something begins to go on by a status that did not by the one before. After a start it may be that the
+// operator has not seen all yet.
+func news(mesh *v1alpha1.Mesh, next *v1alpha1.MeshStatus) bool {
+	is, was := ready(next.Conditions), ready(mesh.Status.Conditions)
+	return meta.IsStatusConditionTrue(next.Conditions, v1alpha1.ConditionReconciling) && (was == nil || is.Reason != was.Reason)
 }
 
 // gather brings together what is known of a mesh.
@@ -108,9 +119,28 @@ func (r *statusReconciler) write(ctx context.Context, mesh *v1alpha1.Mesh, next 
 	}
 	r.voices.Spoke(mesh)
 	drift.TellReady(r.events, mesh, ready(before.Status.Conditions), ready(mesh.Status.Conditions))
+	r.tellUpgrade(mesh, before.Status.Upgrade, mesh.Status.Upgrade)
 	return nil
 }
 
-func ready(conditions []metav1.Condition) *metav1.Condition {
-	return meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+// actionUpgrade is the action of events that tell of upgrades.
+const actionUpgrade = "Upgrade"
+
+// tellUpgrade tells in an event that an upgrade has come to another phase.
+func (r *statusReconciler) tellUpgrade(mesh *v1alpha1.Mesh, was, is *v1alpha1.UpgradeProgress) {
+	if is == nil || was != nil && was.Phase == is.Phase && was.To == is.To {
+		return
+	}
+	kind, text := corev1.EventTypeNormal, "Istio "+is.To
+	if is.From != "" {
+		text = fmt.Sprintf("from Istio %s to %s", is.From, is.To)
+	}
+	if is.Message != "" {
+		kind, text = corev1.EventTypeWarning, text+": "+is.Message
+	}
+	r.events.Eventf(mesh, nil, kind, actionUpgrade+string(is.Phase), actionUpgrade, "%s", conditions.Cut(text))
+}
+
+func ready(all []metav1.Condition) *metav1.Condition {
+	return meta.FindStatusCondition(all, v1alpha1.ConditionReady)
 }

@@ -245,7 +245,7 @@ func lacks(seen *observed, state *rollout.State, p rollout.Progress) string {
 		}
 		at := slices.IndexFunc(state.Revisions, func(r rollout.Revision) bool { return r.Revision == release.Revision })
 		if at < 0 {
-			return fmt.Sprintf("Deployment %s/%s%s is not there", seen.mesh.Spec.Namespace, deploymentPrefix, release.Revision)
+			return fmt.Sprintf("Deployment %s/%s is not there", seen.mesh.Spec.Namespace, deploymentName(release.Revision))
 		}
 		if r := &state.Revisions[at]; !serves(r) {
 			return lack(seen, r)

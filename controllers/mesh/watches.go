@@ -137,11 +137,15 @@ func ofPart(_ context.Context, object client.Object) []reconcile.Request {
 	return []reconcile.Request{named(object.GetLabels()[labelMesh])}
 }
 
+// heeded are the annotations of a mesh that count.
+var heeded = []string{v1alpha1.AnnotationPaused, v1alpha1.AnnotationAdopt, v1alpha1.AnnotationRetry}
+
 // wishesChanged lets no status write of our own through.
 func wishesChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld, e.ObjectNew
-		return before.GetAnnotations()[v1alpha1.AnnotationRetry] != after.GetAnnotations()[v1alpha1.AnnotationRetry] || before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() || paused(before) != paused(after) ||
+		return before.GetGeneration() != after.GetGeneration() || before.GetUID() != after.GetUID() ||
+			slices.ContainsFunc(heeded, func(key string) bool { return before.GetAnnotations()[key] != after.GetAnnotations()[key] }) ||
 			(before.GetDeletionTimestamp() == nil) != (after.GetDeletionTimestamp() == nil) ||
 			slices.Contains(before.GetFinalizers(), finalizer) != slices.Contains(after.GetFinalizers(), finalizer)
 	}}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/fairlead/fairlead/api/v1alpha1"
 )
 
 var (
@@ -42,10 +44,31 @@ var (
 		Name: "fairlead_loadbalancer_problems",
 		Help: "Parts of the spec of a LoadBalancer that are not in force.",
 	}, []string{"namespace", "name"})
+
+	meshMembers = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_mesh_members",
+		Help: "Members of a Mesh: its namespaces, their workloads, and those of them that are outdated or waiting for a restart.",
+	}, []string{"mesh", "of"})
+
+	meshRevisionWorkloads = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_mesh_revision_workloads",
+		Help: "Workloads with proxies of a control plane of a Mesh, by revision and version.",
+	}, []string{"mesh", "revision", "version"})
+
+	meshUpgrade = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_mesh_upgrade",
+		Help: "1 for the phase that the upgrade of a Mesh is in.",
+	}, []string{"mesh", "phase"})
+
+	meshCA = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_mesh_ca_not_after_seconds",
+		Help: "When the certificate of a Mesh's authority ends, in seconds since 1970.",
+	}, []string{"mesh"})
 )
 
 func init() {
-	metrics.Registry.MustRegister(repairs, repairSeconds, limitNamespaces, limitViolations, loadBalancerReplicas, loadBalancerProblems)
+	metrics.Registry.MustRegister(repairs, repairSeconds, limitNamespaces, limitViolations, loadBalancerReplicas, loadBalancerProblems,
+		meshMembers, meshRevisionWorkloads, meshUpgrade, meshCA)
 }
 
 // Repairs counts what the apply engine repairs.
@@ -91,4 +114,30 @@ func LoadBalancer(namespace, name string, desired, ready, current, problems int3
 func ForgetLoadBalancer(namespace, name string) {
 	loadBalancerReplicas.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "name": name})
 	loadBalancerProblems.DeletePartialMatch(prometheus.Labels{"namespace": namespace, "name": name})
+}
+
+// Mesh sets the gauges of one mesh.
+func Mesh(mesh string, status *v1alpha1.MeshStatus) {
+	ForgetMesh(mesh)
+	if m := status.Members; m != nil {
+		for of, n := range map[string]int32{"namespaces": m.Namespaces, "workloads": m.Workloads, "outdated": m.Outdated, "waiting": m.Waiting} {
+			meshMembers.WithLabelValues(mesh, of).Set(float64(n))
+		}
+	}
+	for _, r := range status.Revisions {
+		meshRevisionWorkloads.WithLabelValues(mesh, r.Name, r.Version).Set(float64(r.Workloads))
+	}
+	if status.Upgrade != nil {
+		meshUpgrade.WithLabelValues(mesh, string(status.Upgrade.Phase)).Set(1)
+	}
+	if status.CA != nil {
+		meshCA.WithLabelValues(mesh).Set(float64(status.CA.NotAfter.Unix()))
+	}
+}
+
+// ForgetMesh drops the gauges of a mesh.
+func ForgetMesh(mesh string) {
+	for _, gauge := range []*prometheus.GaugeVec{meshMembers, meshRevisionWorkloads, meshUpgrade, meshCA} {
+		gauge.DeletePartialMatch(prometheus.Labels{"mesh": mesh})
+	}
 }

@@ -58,7 +58,7 @@ func (r *Record) Settings(source string) (Settings, bool) {
 func (r *Record) Status() []v1alpha1.MeshHistoryEntry {
 	var out []v1alpha1.MeshHistoryEntry
 	for _, e := range r.Entries[:min(len(r.Entries), maxStatus)] {
-		out = append(out, v1alpha1.MeshHistoryEntry{Number: e.Number, Version: e.Version, Time: metav1.NewTime(e.Since), Failed: e.Failed})
+		out = append(out, v1alpha1.MeshHistoryEntry{Number: e.Number, Version: e.Version, Time: metav1.NewTime(e.Since.Truncate(time.Second)), Failed: e.Failed})
 	}
 	return out
 }

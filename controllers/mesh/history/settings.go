@@ -23,6 +23,9 @@ type Settings struct {
 	Profile v1alpha1.MeshProfile `json:"profile,omitempty"`
 	Values  *v1alpha1.Values     `json:"values,omitempty"`
 	Image   *v1alpha1.MeshImage  `json:"image,omitempty"`
+	// Release and ManagedBy are what the labels of istiod's pods said when the mesh was adopted; others would restart them.
+	Release   string `json:"release,omitempty"`
+	ManagedBy string `json:"managedBy,omitempty"`
 }
 
 // SettingsOf are the settings that a spec asks for.
@@ -37,7 +40,9 @@ func (s Settings) Source() string {
 		Profile v1alpha1.MeshProfile
 		Values  any
 		Image   *v1alpha1.MeshImage
-	}{Profile: s.Profile, Values: map[string]any{}}
+
+		Release, ManagedBy string `json:",omitempty"`
+	}{Profile: s.Profile, Values: map[string]any{}, Release: s.Release, ManagedBy: s.ManagedBy}
 	if plain.Profile == "" {
 		plain.Profile = v1alpha1.ProfileDefault
 	}

@@ -14,10 +14,10 @@ func (m *machine) never(ns *Namespace, w *Workload, e expectation) string {
 	switch {
 	case ns.Contradiction != "" && e.mode != leave:
 		return ns.Contradiction + " of its namespace keeps the proxy away"
-	case w.Cause == e.cause:
-		return "it restarted for this and came back the same"
 	case w.Untouchable != "":
 		return w.Untouchable
+	case w.Cause == e.cause:
+		return "it restarted for this and came back the same"
 	case w.Kind != Deployment && w.Kind != StatefulSet && w.Kind != DaemonSet:
 		return "a " + w.Kind + " is not restarted"
 	case !m.spec.RestartWorkloads:

@@ -62,7 +62,8 @@ type Workload struct {
 	Kind, Name string
 	// Replicas are wanted, Ready of its pods are ready.
 	Replicas, Ready int
-	// RolledOut is that its controller has seen its template and brought all pods to it.
+	// RolledOut is that its controller has seen its template and brought all pods to it, or as many as its strategy lets it:
+	// one that is paused holds nobody up.
 	RolledOut bool
 	// Proxies counts its pods by proxy: those that neither finished nor terminate. The zero Proxy is a pod without one.
 	Proxies map[Proxy]int
@@ -71,8 +72,7 @@ type Workload struct {
 	Disrupts int
 	// Budgets are the PodDisruptionBudgets that select its pods, by namespace/name.
 	Budgets []string
-	// Untouchable says why a restart is not ours to make or does nothing: paused, OnDelete, or its pods name their
-	// revision themselves.
+	// Untouchable says why a restart is not ours to make or does nothing: paused, or OnDelete.
 	Untouchable string
 	// Cause is the annotation in its pod template that its last restart by us left, RestartedAt the time of it, which
 	// is an annotation of the workload itself: written again, it restarts nothing.

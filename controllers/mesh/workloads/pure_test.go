@@ -243,15 +243,8 @@ func TestDeployment(t *testing.T) {
 			w.untouchable = "its annotation fleet.fairlead.io/paused keeps Fairlead away"
 		}},
 		"goes": {func(d *appsv1.Deployment) { d.DeletionTimestamp = new(metav1.Now()) }, func(w *workloadFacts) { w.untouchable = "it is being deleted" }},
-		"names its revision": {func(d *appsv1.Deployment) { d.Spec.Template.Labels["istio.io/rev"] = "old" }, func(w *workloadFacts) {
-			w.untouchable = "its pods name their revision themselves, by the label istio.io/rev=old of the pod template"
-		}},
-		"names its own, and is paused": {func(d *appsv1.Deployment) {
-			d.Spec.Template.Labels["istio.io/rev"] = "old"
-			d.Spec.Paused = true
-		}, func(w *workloadFacts) {
-			w.still, w.untouchable = true, "its pods name their revision themselves, by the label istio.io/rev=old of the pod template"
-		}},
+		// The label of a member namespace goes before that of a pod.
+		"names a revision": {func(d *appsv1.Deployment) { d.Spec.Template.Labels["istio.io/rev"] = "old" }, func(*workloadFacts) {}},
 		"restarted": {func(d *appsv1.Deployment) {
 			d.Annotations["fleet.fairlead.io/restarted-at"] = "2026-11-01T00:00:00.000000001Z"
 			d.Spec.Template.Annotations = map[string]string{"fleet.fairlead.io/restarted-for": "main-1-31-0@1.31.0#2"}

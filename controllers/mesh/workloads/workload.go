@@ -30,20 +30,18 @@ func base(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec
 			restartedAt: meta.Annotations[AnnotationRestartedAt],
 			wants:       wants(&template.ObjectMeta, &template.Spec),
 			ours:        meta.Labels[labelMesh] != "" || template.Labels[labelMesh] != "",
-			untouchable: untouchable(meta, template),
+			untouchable: untouchable(meta),
 		},
 	}
 }
 
 // untouchable says why no workload of any kind would be restarted.
-func untouchable(meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec) string {
-	switch revision, named := template.Labels[keyRevision]; {
+func untouchable(meta *metav1.ObjectMeta) string {
+	switch {
 	case meta.DeletionTimestamp != nil:
 		return "it is being deleted"
 	case meta.Annotations[v1alpha1.AnnotationPaused] == "true":
 		return "its annotation " + v1alpha1.AnnotationPaused + " keeps Fairlead away"
-	case named:
-		return fmt.Sprintf("its pods name their revision themselves, by the label %s=%s of the pod template", keyRevision, revision)
 	}
 	return ""
 }
