@@ -23,8 +23,12 @@ import (
 	"github.com/fairlead/fairlead/controllers/mesh/rollout"
 )
 
-// cacheWait is how soon to look again where the cache is behind.
-const cacheWait = 100 * time.Millisecond
+const (
+	// cacheWait is how soon to look again where the cache is behind.
+	cacheWait = 100 * time.Millisecond
+	// recordCheck is how soon to look again at a record that could not be read.
+	recordCheck = 30 * time.Second
+)
 
 // reconciler keeps the control planes of a mesh equal to what it asks for.
 type reconciler struct {
@@ -111,7 +115,8 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 func (o *outcome) halt(err error) error {
 	var lost *history.Stuck
 	if errors.As(err, &lost) {
-		o.stuck = stuck{v1alpha1.ReasonInvalidSpec, lost.Message}
+		// No event tells when it is mended.
+		o.stuck, o.result.RequeueAfter = stuck{v1alpha1.ReasonInvalidSpec, lost.Message}, recordCheck
 		return nil
 	}
 	return err

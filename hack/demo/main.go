@@ -91,6 +91,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 		{"A load balancer", d.balancer},
 		{"Somebody points its Service elsewhere", d.balancerDrift},
 		{"A member breaks, another is drained", d.sick},
+		{"A mesh of Istio", d.mesh},
+		{"Somebody adds a variable to istiod", d.meshDrift},
 	} {
 		_, _ = fmt.Fprintf(d.out, "\n── %s\n", step.title)
 		if err := step.do(ctx); err != nil {
@@ -168,6 +170,7 @@ func (d *demo) lookAround() {
    k get limitpolicy strict -o yaml           # what a dry run found
    k describe loadbalancer -n shop shop       # address, replicas, problems, repairs
    k get agentreports -n shop                 # what each replica says of itself
+   k describe mesh demo                       # revisions, members, upgrade, repairs
    %s
    Stop everything: %s
 `, kubeconfig, kubectl, logs, down)

@@ -258,14 +258,15 @@ func (d *demo) waitFor(ctx context.Context, condition wait.ConditionWithContextF
 func (d *demo) remove(ctx context.Context) error {
 	lb := &v1alpha1.LoadBalancer{ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: shop}}
 	errs := []error{
+		d.removeMesh(ctx),
 		client.IgnoreNotFound(d.client.Delete(ctx, lb)),
-		client.IgnoreNotFound(d.client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}})),
+		client.IgnoreNotFound(d.client.Delete(ctx, namespace(shop))),
 	}
 	for _, name := range []string{"strict", "generous", "team-default"} {
 		errs = append(errs, client.IgnoreNotFound(d.client.Delete(ctx, policy(name, 0, "1", ""))))
 	}
 	for i := range d.namespaces {
-		errs = append(errs, client.IgnoreNotFound(d.client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: team(i)}})))
+		errs = append(errs, client.IgnoreNotFound(d.client.Delete(ctx, namespace(team(i)))))
 	}
 	errs = append(errs, d.waitFor(ctx, func(ctx context.Context) (bool, error) {
 		var left corev1.NamespaceList
@@ -281,4 +282,8 @@ func (d *demo) remove(ctx context.Context) error {
 		return ours == 0, nil
 	}))
 	return errors.Join(errs...)
+}
+
+func namespace(name string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
