@@ -94,6 +94,12 @@ func parse(args []string, out io.Writer) (setup.Options, zap.Options, error) {
 	flags.StringVar(&options.HAProxyImage, "haproxy-image", "docker.io/library/haproxy:3.2", "Image of load balancers that name none.")
 	flags.StringVar(&options.ChartsDir, "charts-dir", "",
 		"Folder of charts of further versions of Istio: a catalogue.yaml that lists them with their digests, and their archives.")
+	flags.StringVar(&options.ChartsOCI, "charts-oci", "",
+		"Artifact of charts of further versions of Istio in a registry, like oci://registry.example.com/fairlead/istio-charts@sha256:..., "+
+			"with the files of a --charts-dir as its layers. It is read in the background; by TLS, but for registries on this machine.")
+	flags.StringVar(&options.ChartsOCICredentials, "charts-oci-credentials", os.Getenv("CHARTS_OCI_CREDENTIALS"),
+		"Docker configuration file with the user of that registry under \"auths\", like the .dockerconfigjson of a mounted Secret; "+
+			"$CHARTS_OCI_CREDENTIALS where that is set.")
 	options.PodName = os.Getenv("POD_NAME")
 	qps := flags.Float64("kube-api-qps", -1, "Requests to the API server per second; negative leaves it to the API server's priority and fairness.")
 	flags.IntVar(&options.Burst, "kube-api-burst", 100, "Requests to the API server above --kube-api-qps for a moment.")

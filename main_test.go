@@ -19,6 +19,7 @@ import (
 func TestParseDefaults(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
 	t.Setenv("POD_NAME", "")
+	t.Setenv("CHARTS_OCI_CREDENTIALS", "")
 	got, _, err := parse(nil, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,7 @@ func TestParseDefaults(t *testing.T) {
 
 func TestParseFlags(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "from-the-pod")
+	t.Setenv("CHARTS_OCI_CREDENTIALS", "/env")
 	for name, test := range map[string]struct {
 		args []string
 		want func(setup.Options) bool
@@ -46,6 +48,8 @@ func TestParseFlags(t *testing.T) {
 		"health":                     {[]string{"--health-probe-bind-address=0"}, func(o setup.Options) bool { return o.ProbeAddress == "0" }},
 		"images":                     {[]string{"--agent-image=a:1", "--haproxy-image=h:2"}, func(o setup.Options) bool { return o.AgentImage == "a:1" && o.HAProxyImage == "h:2" }},
 		"charts":                     {[]string{"--charts-dir=/charts"}, func(o setup.Options) bool { return o.ChartsDir == "/charts" }},
+		"charts of a registry":       {[]string{"--charts-oci=o"}, func(o setup.Options) bool { return o.ChartsOCI == "o" && o.ChartsOCICredentials == "/env" }},
+		"its user":                   {[]string{"--charts-oci-credentials=/c"}, func(o setup.Options) bool { return o.ChartsOCICredentials == "/c" }},
 		"workers":                    {[]string{"--workers=3"}, func(o setup.Options) bool { return o.Workers == 3 }},
 		"rates":                      {[]string{"--kube-api-qps=20.5", "--kube-api-burst=40"}, func(o setup.Options) bool { return o.QPS == 20.5 && o.Burst == 40 }},
 		"logging and the kubeconfig": {[]string{"--zap-log-level=debug", "--kubeconfig="}, func(setup.Options) bool { return true }},

@@ -35,6 +35,7 @@ import (
 	"github.com/fairlead/fairlead/controllers/loadbalancer"
 	"github.com/fairlead/fairlead/controllers/mesh"
 	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
+	"github.com/fairlead/fairlead/controllers/mesh/catalogue/oci"
 )
 
 // ownPodTimeout bounds the one question before the manager starts.
@@ -67,6 +68,10 @@ type Options struct {
 	HAProxyImage string
 	// ChartsDir is a folder with a catalogue.yaml and archives of further versions of Istio; empty for those in the operator alone.
 	ChartsDir string
+	// ChartsOCI is an artifact in a registry with charts of further versions, as oci.ParseReference has it; empty for none.
+	ChartsOCI string
+	// ChartsOCICredentials is the path of a Docker configuration file with a user of that registry; empty for nobody's.
+	ChartsOCICredentials string
 	// QPS and Burst bound the requests to the API server per second; a negative QPS leaves it to the API
 	// server's own priority and fairness.
 	QPS   float32
@@ -136,6 +141,9 @@ func setupKinds(mgr ctrl.Manager, engine *apply.Engine, options Options) error {
 	if err != nil {
 		return fmt.Errorf("find the versions of Istio: %w", err)
 	}
+	if err := further(mgr, versions, options); err != nil {
+		return fmt.Errorf("find further versions of Istio: %w", err)
+	}
 	err = mesh.SetupWithManager(mgr, mesh.Options{Engine: engine, Catalogue: versions, Namespace: options.Namespace, Workers: options.Workers})
 	if err != nil {
 		return fmt.Errorf("meshes: %w", err)
@@ -167,6 +175,20 @@ func versions(folder string) (*catalogue.Catalogue, error) {
 		return nil, fmt.Errorf("folder %s: %w", folder, err)
 	}
 	return out, nil
+}
+
+// further adds what brings the versions of an artifact while the operator runs.
+func further(mgr ctrl.Manager, versions *catalogue.Catalogue, options Options) error {
+	if options.ChartsOCI == "" {
+		return nil
+	}
+	source, err := oci.New(oci.Config{
+		Reference: options.ChartsOCI, Credentials: options.ChartsOCICredentials, Catalogue: versions, Log: mgr.GetLogger(),
+	})
+	if err != nil {
+		return err
+	}
+	return mgr.Add(source)
 }
 
 // managerContainer is the operator's container in its pod.

@@ -6,6 +6,7 @@ package setup
 import (
 	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,17 +16,22 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/fairlead/fairlead/controllers/internal/apply"
 	"github.com/fairlead/fairlead/controllers/limitpolicy"
 	"github.com/fairlead/fairlead/controllers/loadbalancer"
 	"github.com/fairlead/fairlead/controllers/mesh"
 	"github.com/fairlead/fairlead/controllers/mesh/catalogue"
+	"github.com/fairlead/fairlead/controllers/mesh/catalogue/oci"
 )
 
 func TestManagerOptions(t *testing.T) {
@@ -112,6 +118,39 @@ func TestVersions(t *testing.T) {
 	}
 	if _, err := versions(t.TempDir()); err == nil || !strings.Contains(err.Error(), "read the list of charts") {
 		t.Errorf("of a folder without a list it says %v", err)
+	}
+}
+
+// Every replica reads an artifact: the leader may go at any time.
+var _ manager.LeaderElectionRunnable = &oci.Source{}
+
+// TestFurther: a registry that cannot be is said before the operator starts; one that does not answer holds nothing up.
+func TestFurther(t *testing.T) {
+	mgr, err := ctrl.NewManager(&rest.Config{Host: "https://127.0.0.1:1"}, ctrl.Options{
+		Metrics: metricsserver.Options{BindAddress: "0"}, MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return nil, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := "oci://127.0.0.1:1/charts@sha256:" + strings.Repeat("0", 64)
+	for name, test := range map[string]struct{ reference, says, fails string }{
+		"none":       {"", "Istio 1.99 is not in the catalogue; possible", ""},
+		"a tag":      {"oci://127.0.0.1:1/charts:1", "", "the reference has no digest"},
+		"a registry": {reference, reference + " is not read yet", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := versions("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = further(mgr, all, Options{ChartsOCI: test.reference})
+			if (err != nil) != (test.fails != "") || err != nil && !strings.HasPrefix(err.Error(), test.fails) {
+				t.Errorf("%v, want %s", err, test.fails)
+			}
+			if _, err := all.Resolve("1.99", "v1.37.0", time.Now(), false); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("it says %v, want %s", err, test.says)
+			}
+		})
 	}
 }
 
