@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
+	"github.com/fairlead/fairlead/controllers/setup"
 )
 
 // restarting has members restarted, one namespace after the other.
@@ -310,7 +311,10 @@ func TestMeshRollsBack(t *testing.T) {
 // TestMeshOperatorKilled kills the operator at random points of an upgrade, both of its pods at once. It ends as if
 // nothing had been.
 func TestMeshOperatorKilled(t *testing.T) {
-	const kills = 20
+	const (
+		kills       = 20
+		longestTerm = 8 * time.Second
+	)
 	m := istio(t, name(t, "killed"), "1.30", restarting)
 	spaces := populated(t, m, 6)
 	before := map[string]int{}
@@ -328,7 +332,7 @@ func TestMeshOperatorKilled(t *testing.T) {
 		// It works for a while, or hardly.
 		select {
 		case <-t.Context().Done():
-		case <-time.After(time.Duration(random.Int64N(int64(2500 * time.Millisecond)))):
+		case <-time.After(time.Duration(random.Int64N(int64(longestTerm)))):
 		}
 		if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(m), m); err == nil && m.Status.Upgrade != nil {
 			during[m.Status.Upgrade.Phase]++
@@ -357,7 +361,8 @@ func TestMeshOperatorKilled(t *testing.T) {
 	operatorPods(t)
 }
 
-// killOperator ends all pods of the operator without a word. The lease that they cannot give back runs out.
+// killOperator ends all pods of the operator without a word. It frees the lease that they cannot give back, for which the
+// next ones would only wait.
 func killOperator(t *testing.T, leading string) {
 	t.Helper()
 	pod, _, _ := strings.Cut(leading, "_")
@@ -370,6 +375,10 @@ func killOperator(t *testing.T, leading string) {
 		if client.IgnoreNotFound(err) != nil {
 			t.Fatal(err)
 		}
+	}
+	err := suite.plain.CoordinationV1().Leases(operatorNamespace).Delete(t.Context(), setup.LeaseName, metav1.DeleteOptions{})
+	if client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
 	}
 }
 
