@@ -109,7 +109,8 @@ const (
 const (
 	// AnnotationPaused on a custom resource, set to "true", stops all writes for it until it is removed.
 	AnnotationPaused = "fleet.fairlead.io/paused"
-	// AnnotationAdopt on an object that Fairlead did not make, set to "true", lets Fairlead take it over.
+	// AnnotationAdopt on an object that Fairlead did not make, set to "true", lets Fairlead take it over; on a Mesh, all that it
+	// would make by the same names.
 	AnnotationAdopt = "fleet.fairlead.io/adopt"
 	// AnnotationRetry on a Mesh, set to another text, tries an upgrade again that was rolled back or held.
 	AnnotationRetry = "fleet.fairlead.io/retry"

@@ -43,8 +43,8 @@ type MemberCounts struct {
 	Workloads int32 `json:"workloads"`
 	// outdated is how many of these have a proxy that is missing, of another revision or of another version.
 	Outdated int32 `json:"outdated"`
-	// waiting is how many of the outdated do not restart now: bare pods and Jobs, which are left to their owners, all of
-	// them without restartWorkloads, and those whose turn has not come.
+	// waiting is how many workloads with a wrong proxy do not restart now: bare pods and Jobs, which are left to their owners,
+	// all of them without restartWorkloads, and those whose turn has not come. Those of namespaces that left the mesh count.
 	Waiting int32 `json:"waiting"`
 	// top lists the first 10 that wait, by namespace and name.
 	// +optional
@@ -83,7 +83,7 @@ type UpgradeProgress struct {
 	// progressedAt is when it last came nearer; upgrade.progressDeadline counts from then.
 	// +optional
 	ProgressedAt *metav1.Time `json:"progressedAt,omitempty"`
-	// batch of members that moves, from 1.
+	// batch of members that moves; 0 before the first has.
 	// +optional
 	Batch int32 `json:"batch,omitempty"`
 	// batches is how many there are.

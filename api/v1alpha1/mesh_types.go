@@ -216,7 +216,8 @@ type MeshMembers struct {
 	Exclude []NamespaceName `json:"exclude,omitempty"`
 
 	// restartWorkloads restarts Deployments, StatefulSets and DaemonSets of members whose proxies are missing or outdated,
-	// within their PodDisruptionBudgets. Unset only counts them, and an upgrade waits for somebody to restart them.
+	// within their PodDisruptionBudgets. Unset only counts them: an upgrade is complete when the namespaces have moved, and the
+	// control plane before stays until somebody has restarted them.
 	// +optional
 	RestartWorkloads bool `json:"restartWorkloads,omitempty"`
 
@@ -241,8 +242,8 @@ type MeshUpgrade struct {
 	// +default="Canary"
 	Strategy UpgradeStrategy `json:"strategy,omitempty"`
 
-	// automatic is Patch to follow the patches of the minor that runs, Minor to follow minors as well, one at a time, from
-	// version on, or None. Unset is Patch, and None for an exact version.
+	// automatic is Patch to follow the patches of the minor that runs, Minor to follow minors as well, from version on and by
+	// steps that Istio supports, or None. Unset is Patch, and None for an exact version.
 	// +optional
 	Automatic AutomaticUpgrade `json:"automatic,omitempty"`
 

@@ -179,7 +179,7 @@ func TestEdits(t *testing.T) {
 			o.requests.Forget()
 			o.edit(t, before.DeepCopy(), e.patch)
 			took = append(took, o.repaired(t, before))
-			requests := o.requests.Select(func(r testutil.Request) bool { return !r.Watch && r.Path == path(t, before) })
+			requests := o.requests.To(path(t, before))
 			if len(requests) == 0 || len(requests) > 2 {
 				t.Errorf("the repair took %d requests: %+v", len(requests), requests)
 			}

@@ -63,8 +63,9 @@ var written = func() map[schema.GroupVersionKind]bool {
 // definitions are.
 func ownObjects() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
-		&appsv1.Deployment{}:                        {Label: with(labelMesh), Transform: trimDeployment},
-		&admissionv1.MutatingWebhookConfiguration{}: {Label: with(labelMesh), Transform: trimWebhook},
+		&appsv1.Deployment{}: {Label: with(labelMesh), Transform: trimDeployment},
+		// Those of others as well: one may inject where no revision is named.
+		&admissionv1.MutatingWebhookConfiguration{}: {Transform: trimWebhook},
 		partial(definitions):                        {Transform: trimDefinition},
 		&corev1.ConfigMap{}: {
 			Field: fields.OneTermEqualSelector(metav1.ObjectNameField, rootCertificate), Transform: trimRootCertificate,

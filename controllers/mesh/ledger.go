@@ -35,9 +35,10 @@ type outcome struct {
 	// version is the newest that was applied, revision the one that has what a mesh has one of; zero where nothing was.
 	version  catalogue.Version
 	revision string
-	// nodes is what the mesh wants to run on nodes; nil for nothing.
-	nodes  *render.Nodes
-	result apply.Result
+	// nodes is what the mesh wants to run on nodes; nil for nothing, and where unknown says that it cannot be made.
+	nodes   *render.Nodes
+	unknown bool
+	result  apply.Result
 	// failure is the class of an error that is being retried, empty for none.
 	failure string
 	// held is how many proxies keep the mesh, which is being deleted.

@@ -22,6 +22,9 @@ const (
 	labelInjection = "istio-injection"
 )
 
+// labelAmbientRevision names the revision of a namespace whose pods have no sidecars.
+const labelAmbientRevision = "fleet.fairlead.io/mesh-revision"
+
 // labelTag is on a webhook that is a tag of a revision.
 const labelTag = "istio.io/tag"
 
@@ -76,9 +79,20 @@ func memberLabels(mesh *v1alpha1.Mesh, revision string) map[string]string {
 	if revision == "" {
 		return nil
 	}
-	out := map[string]string{labelMesh: mesh.Name, labelRevision: revision}
-	if mesh.Spec.Profile == v1alpha1.ProfileAmbient {
+	out := map[string]string{labelMesh: mesh.Name, revisionLabel(mesh): revision}
+	if ambient(mesh) {
 		out[labelDataplane] = "ambient"
 	}
 	return out
+}
+
+func ambient(mesh *v1alpha1.Mesh) bool { return mesh.Spec.Profile == v1alpha1.ProfileAmbient }
+
+// revisionLabel is the label by which members of a mesh name their revision. By Istio's own, istiod would give sidecars to pods that
+// ztunnel serves.
+func revisionLabel(mesh *v1alpha1.Mesh) string {
+	if ambient(mesh) {
+		return labelAmbientRevision
+	}
+	return labelRevision
 }

@@ -96,7 +96,7 @@ func (r *membersReconciler) decide(namespace *metav1.PartialObjectMetadata, all 
 // owned reports whether a namespace names a revision of the mesh, or none is to be named: in drift mode Warn, other labels
 // are left, and an upgrade goes on.
 func owned(mesh *v1alpha1.Mesh, namespace *metav1.PartialObjectMetadata, want string) bool {
-	named := namespace.Labels[labelRevision]
+	named := namespace.Labels[revisionLabel(mesh)]
 	return named == want || !rollout.Owns(mesh.Name, named)
 }
 

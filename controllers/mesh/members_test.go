@@ -84,3 +84,31 @@ func TestMembers(t *testing.T) {
 		t.Errorf("the labels are %v", member.Labels)
 	}
 }
+
+// TestAmbientMembers: members whose pods ztunnel serves do not name their revision by Istio's label, by which istiod would give them
+// sidecars.
+func TestAmbientMembers(t *testing.T) {
+	o := running(t)
+	mark := unique("ambient")
+	member := o.memberNamespace(t, mark)
+	m := o.mesh(t, "ambient", "1.31", selecting(mark), func(m *v1alpha1.Mesh) { m.Spec.Profile = v1alpha1.ProfileAmbient })
+	o.run(t, m)
+	got := o.awaitReady(t, m, "True/InForce")
+	testutil.Eventually(t, soon, "the namespace is labelled", func() (bool, string) {
+		if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(member), member); err != nil {
+			t.Fatal(err)
+		}
+		return member.Labels["istio.io/dataplane-mode"] == "ambient" && member.Labels["fleet.fairlead.io/mesh-revision"] == m.Name+"-1-31-0", fmt.Sprint(member.Labels)
+	})
+	if _, there := member.Labels["istio.io/rev"]; there {
+		t.Errorf("the labels are %v", member.Labels)
+	}
+	if c := got.Status.Members; c.Namespaces != 1 || c.Outdated != 0 || c.Waiting != 0 {
+		t.Errorf("the members are %+v", c)
+	}
+	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.Profile = v1alpha1.ProfileDefault })
+	o.wantRevision(t, member, m.Name+"-1-31-0")
+	if _, there := member.Labels["istio.io/dataplane-mode"]; there {
+		t.Errorf("the labels are %v", member.Labels)
+	}
+}

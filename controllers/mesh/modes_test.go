@@ -4,9 +4,13 @@
 package mesh_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -83,4 +87,32 @@ func TestNameTaken(t *testing.T) {
 	// Foreign objects are looked at twice a minute; a change of the mesh is faster.
 	change(t, o, m, func(m *v1alpha1.Mesh) { m.Spec.EndOfLife = v1alpha1.EndOfLifeRefuse })
 	o.applied(t, m)
+}
+
+// TestForeignInjector: where somebody else injects without a revision, no tag of ours does as well.
+func TestForeignInjector(t *testing.T) {
+	o := running(t)
+	theirs := &admissionv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "istio-sidecar-injector", Labels: map[string]string{"app": "sidecar-injector", "istio.io/rev": "default"}},
+	}
+	if err := o.client.Create(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.IgnoreNotFound(o.client.Delete(context.WithoutCancel(t.Context()), theirs)); err != nil {
+			t.Error(err)
+		}
+	})
+	m := o.applied(t, o.mesh(t, "beside", "1.31"))
+	tag := client.ObjectKey{Name: "istio-revision-tag-default"}
+	if err := o.client.Get(t.Context(), tag, &admissionv1.MutatingWebhookConfiguration{}); !apierrors.IsNotFound(err) {
+		t.Errorf("there is a second injector: %v", err)
+	}
+	if err := o.client.Delete(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	testutil.Eventually(t, soon, "mesh "+m.Name+" has the tag when they are gone", func() (bool, string) {
+		err := o.client.Get(t.Context(), tag, &admissionv1.MutatingWebhookConfiguration{})
+		return err == nil, fmt.Sprint(err)
+	})
 }

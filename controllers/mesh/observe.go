@@ -29,7 +29,7 @@ type observed struct {
 	// kubernetes is the version of the cluster.
 	kubernetes string
 	// first is whether the mesh has what a cluster has one of: the tag default, and the validator of objects without a
-	// revision. The oldest mesh has it.
+	// revision. The oldest mesh has it, where nobody else does.
 	first bool
 	// alone is whether there is no other mesh.
 	alone bool
@@ -137,17 +137,29 @@ func (o *observer) controlPlanes(ctx context.Context, seen *observed) error {
 		}
 	}
 	var webhooks admissionv1.MutatingWebhookConfigurationList
-	if err := o.own.List(ctx, &webhooks, ours, client.UnsafeDisableDeepCopy); err != nil {
+	if err := o.own.List(ctx, &webhooks, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list webhooks: %w", err)
 	}
 	for i := range webhooks.Items {
 		w := &webhooks.Items[i]
+		if injectsByDefault(w) && !adopts(seen.mesh) {
+			seen.first = false
+		}
+		if w.Labels[labelMesh] != seen.mesh.Name {
+			continue
+		}
 		if release := releaseOf(w); w.DeletionTimestamp == nil && w.Labels[labelTag] == "" && release.Revision != "" {
 			p := plane(release.Revision)
 			p.webhooks = append(p.webhooks, w)
 		}
 	}
 	return nil
+}
+
+// injectsByDefault reports whether a webhook of somebody else gives proxies where no revision is named. Beside it, a tag of ours would
+// give pods two.
+func injectsByDefault(w *admissionv1.MutatingWebhookConfiguration) bool {
+	return w.Labels[labelMesh] == "" && (w.Labels[labelRevision] == render.DefaultTag || w.Labels[labelTag] == render.DefaultTag)
 }
 
 // release is the one that a control plane was last applied for. Where istiod is elsewhere, the webhook tells.
@@ -201,7 +213,7 @@ func (o *observer) members(ctx context.Context, seen *observed) error {
 	wants := selectionOf(seen.mesh)
 	for i := range list.Items {
 		ns := &list.Items[i]
-		revision := ns.Labels[labelRevision]
+		revision := ns.Labels[revisionLabel(seen.mesh)]
 		member := wants(ns) && isMember(ns, o.operator, seen.all, seen.mesh)
 		_, runs := slices.BinarySearch(running, ns.Name)
 		if ns.DeletionTimestamp != nil || !member && !runs && !owns(revision) {
@@ -209,15 +221,28 @@ func (o *observer) members(ctx context.Context, seen *observed) error {
 		}
 		out := rollout.Namespace{Name: ns.Name, Member: member, Revision: revision, LabelledAt: o.labelledAt(ns.Name)}
 		// By this label, the control plane without a revision injects.
-		if value, ok := ns.Labels[labelInjection]; ok && (value != "enabled" || revision != render.DefaultTag) {
+		if value, ok := ns.Labels[labelInjection]; ok && !ambient(seen.mesh) && (value != "enabled" || revision != render.DefaultTag) {
 			out.Contradiction = fmt.Sprintf("the label %s=%s", labelInjection, value)
 		}
 		if out.Workloads, err = o.workloads.Namespace(ctx, ns.Name); err != nil {
 			return err
 		}
+		if ambient(seen.mesh) {
+			out.Workloads = slices.DeleteFunc(out.Workloads, withoutProxy)
+		}
 		seen.namespaces = append(seen.namespaces, out)
 	}
 	return nil
+}
+
+// withoutProxy is that a workload has no pod with a proxy.
+func withoutProxy(w rollout.Workload) bool {
+	for proxy, count := range w.Proxies {
+		if count > 0 && (proxy != rollout.Proxy{}) {
+			return false
+		}
+	}
+	return true
 }
 
 // labelledAt is when the labels of a namespace were last written. What was written before this operator began is not

@@ -164,7 +164,7 @@ func (r *reconciler) apply(ctx context.Context, seen *observed, wanted *wanted, 
 	if err != nil {
 		out.stuck = stuck{v1alpha1.ReasonInvalidValues, err.Error()}
 	}
-	if now.objects == nil {
+	if out.unknown = err != nil && now.objects == nil; now.objects == nil {
 		return nil
 	}
 	out.version, out.revision, out.nodes = now.version, out.decision.Progress.Target.Revision, now.nodes

@@ -24,6 +24,8 @@ type wanted struct {
 	rollout.Spec
 	// settings are those of the spec; Source is their name.
 	settings history.Settings
+	// asked is the exact version that the spec asks for, also where it is refused for something else; empty where there is none.
+	asked string
 	// reason is why the spec is refused, as a condition has it; Refused is the message. Empty where it is not.
 	reason   string
 	problems []v1alpha1.Problem
@@ -69,7 +71,7 @@ func (r *resolver) resolve(seen *observed, record *history.Record) wanted {
 		out.refuse(reasonOf(err), err.Error())
 		return out
 	}
-	out.Resolved = entry.Version.String()
+	out.Resolved, out.asked = entry.Version.String(), entry.Version.String()
 	r.check(&out, mesh, entry)
 	return out
 }

@@ -83,6 +83,7 @@ func SetupWithManager(mgr ctrl.Manager, options Options) error {
 		p.sharing.Fire(types.NamespacedName{Name: sharedDefinitions})
 		p.sharing.Fire(types.NamespacedName{Name: sharedNodes})
 	}
+	options.Catalogue.OnChange(p.everybody)
 	for name, add := range map[string]func() error{"": p.meshes, " of what is shared": p.shared, " of statuses": p.status, " of members": p.members} {
 		if err := add(); err != nil {
 			return fmt.Errorf("set up the controller%s: %w", name, err)
@@ -134,6 +135,17 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 	return p, nil
 }
 
+// everybody asks for all meshes, and what they share, when versions have come. At the start they are asked for anyway.
+func (p *parts) everybody() {
+	if p.again.Began().IsZero() {
+		return
+	}
+	for _, request := range p.watches.all(context.Background(), func(*v1alpha1.Mesh) bool { return true }) {
+		p.again.Fire(request.NamespacedName)
+	}
+	p.ledger.wanted()
+}
+
 // dryRuns asks by pods that are tried and not made. Warnings are for those who make pods.
 func dryRuns(mgr ctrl.Manager) (Probe, error) {
 	cfg := rest.CopyConfig(mgr.GetConfig())
@@ -149,7 +161,7 @@ func dryRuns(mgr ctrl.Manager) (Probe, error) {
 
 // meshes adds the controller that applies meshes.
 func (p *parts) meshes() error {
-	part := handler.EnqueueRequestsFromMapFunc(ofPart)
+	part := handler.EnqueueRequestsFromMapFunc(p.watches.ofPart)
 	b := ctrl.NewControllerManagedBy(p.mgr).Named("mesh").
 		For(&v1alpha1.Mesh{}, builder.WithPredicates(wishesChanged())).
 		Watches(&v1alpha1.Mesh{}, p.watches.others()).

@@ -210,6 +210,10 @@ func (r *sharedReconciler) used(ctx context.Context, all []client.Object) ([]cli
 // nodes keeps what the newest mesh that has something on nodes wants there.
 func (r *sharedReconciler) nodes(ctx context.Context, all []contributor) (ctrl.Result, error) {
 	of := wishes(all)
+	if slices.ContainsFunc(all, func(c contributor) bool { return c.outcome.unknown }) {
+		// What is there may be what this mesh has, and it stays.
+		return ctrl.Result{}, nil
+	}
 	all = slices.DeleteFunc(slices.Clone(all), func(c contributor) bool { return c.outcome.nodes == nil })
 	if len(all) == 0 {
 		return r.apply(ctx, sharedNodes, nil, nil, of)

@@ -125,9 +125,9 @@ func (j *judge) decided(verdict rollout.Verdict) conditions.Verdict {
 	case v.Reason == rollout.ReasonVersionRefused:
 		v.Reason = cmp.Or(j.outcome.refusal, v1alpha1.ReasonUnsupportedUpgrade)
 		v.Message += conditions.StaysInForce
-	case v.Status != metav1.ConditionTrue && j.outcome.decision.Progress.Good.IsZero() && j.outcome.lacks != "":
+	case v.Reason == rollout.ReasonProgressing && v.Status != metav1.ConditionTrue && j.outcome.decision.Progress.Good.IsZero() && j.outcome.lacks != "":
 		v.Reason, v.Message = v1alpha1.ReasonIstiodUnavailable, j.outcome.lacks
-	case v.Reason == rollout.ReasonUnavailable && j.outcome.lacks != "":
+	case (v.Reason == rollout.ReasonUnavailable || v.Reason == rollout.ReasonDeadline) && j.outcome.lacks != "":
 		v.Message += ": " + j.outcome.lacks
 	case v.Status == metav1.ConditionTrue && v.Reason == rollout.ReasonInForce && j.mesh.Spec.RollbackTo > 0:
 		v.Reason = v1alpha1.ReasonRollbackInForce
@@ -227,7 +227,8 @@ func (j *judge) progress() string {
 func (j *judge) reconciling() conditions.Verdict {
 	if v := j.leaving(); v != conditions.DoesNotApply {
 		if v.Reason == v1alpha1.ReasonMembersRemain {
-			return conditions.DoesNotApply
+			// While members restart, nobody has to move.
+			return j.underWay()
 		}
 		return conditions.Yes(v.Reason, "%s", v.Message)
 	}
@@ -245,6 +246,14 @@ func (j *judge) reconciling() conditions.Verdict {
 	}
 	if j.working() {
 		return conditions.Yes(v1alpha1.ReasonProgressing, "%s", j.progress())
+	}
+	return j.underWay()
+}
+
+// underWay is that the rollout goes on by itself, and gets on.
+func (j *judge) underWay() conditions.Verdict {
+	if j.outcome.decision.Stalled.Status == metav1.ConditionTrue {
+		return conditions.DoesNotApply
 	}
 	return j.onlyTrue(j.outcome.decision.Reconciling)
 }

@@ -78,6 +78,8 @@ type operator struct {
 	client   client.WithWatch
 	requests *testutil.Requests
 	stop     func() error
+	// versions are those of the operator that was started last.
+	versions *catalogue.Catalogue
 }
 
 // running gives the operator, started.
@@ -128,11 +130,10 @@ func (o *operator) start(t *testing.T) {
 	if err := mgr.Add(engine); err != nil {
 		t.Fatal(err)
 	}
-	versions, err := catalogue.Embedded()
-	if err != nil {
+	if o.versions, err = catalogue.Embedded(); err != nil {
 		t.Fatal(err)
 	}
-	err = mesh.SetupWithManager(mgr, mesh.Options{Engine: engine, Catalogue: versions, Workers: 4, Now: func() time.Time { return today }})
+	err = mesh.SetupWithManager(mgr, mesh.Options{Engine: engine, Catalogue: o.versions, Workers: 4, Now: func() time.Time { return today }})
 	if err != nil {
 		t.Fatal(err)
 	}

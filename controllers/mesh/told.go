@@ -59,7 +59,7 @@ func desiredVersion(wanted *wanted, decision *rollout.Decision) string {
 	p := &decision.Progress
 	switch {
 	case wanted.Refused != "":
-		return ""
+		return wanted.asked
 	case wanted.RollbackTo != nil:
 		return wanted.RollbackTo.Version
 	case p.Failure != nil || decision.Stalled.Reason == rollout.ReasonVersionRefused:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -106,7 +107,7 @@ func (w *watches) inNamespaceOf(ctx context.Context, object client.Object) []rec
 func (w *watches) concerned(ctx context.Context, namespace *metav1.PartialObjectMetadata, revision string) []reconcile.Request {
 	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool {
 		return selectionOf(mesh)(namespace) || namespace.Labels[labelMesh] == mesh.Name ||
-			rollout.Owns(mesh.Name, namespace.Labels[labelRevision]) || rollout.Owns(mesh.Name, revision)
+			rollout.Owns(mesh.Name, namespace.Labels[revisionLabel(mesh)]) || rollout.Owns(mesh.Name, revision)
 	})
 }
 
@@ -132,9 +133,15 @@ func (w *watches) ofChange(ctx context.Context, change workloads.Change) []recon
 	return w.concerned(ctx, namespace, change.Revision)
 }
 
-// ofPart is the mesh of one of its objects.
-func ofPart(_ context.Context, object client.Object) []reconcile.Request {
-	return []reconcile.Request{named(object.GetLabels()[labelMesh])}
+// ofPart is the mesh of one of its objects. What somebody else injects by concerns all.
+func (w *watches) ofPart(ctx context.Context, object client.Object) []reconcile.Request {
+	if mesh := object.GetLabels()[labelMesh]; mesh != "" {
+		return []reconcile.Request{named(mesh)}
+	}
+	if webhook, ok := object.(*admissionv1.MutatingWebhookConfiguration); ok && injectsByDefault(webhook) {
+		return w.all(ctx, func(*v1alpha1.Mesh) bool { return true })
+	}
+	return nil
 }
 
 // heeded are the annotations of a mesh that count.

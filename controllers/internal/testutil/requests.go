@@ -84,13 +84,21 @@ func (r *Requests) Select(match func(Request) bool) []Request {
 // Writes lists the requests that were meant to change something below a path, the oldest first. It waits for the
 // answers to those on their way: what they did can be seen on the API server before.
 func (r *Requests) Writes(path string) []Request {
+	all := r.answered(func(method, sentTo string, _ bool) bool { return method != http.MethodGet && strings.Contains(sentTo, path) })
+	return slices.DeleteFunc(all, func(req Request) bool { return !req.Write() })
+}
+
+// To lists all requests for one object, watches aside, and waits for the answers, too.
+func (r *Requests) To(path string) []Request {
+	return r.answered(func(_, sentTo string, watch bool) bool { return !watch && sentTo == path })
+}
+
+// answered are the requests that match by what is known of one on its way, once they are answered.
+func (r *Requests) answered(match func(method, path string, watch bool) bool) []Request {
 	var out []Request
 	for _, req := range r.sent() {
-		if req.Method == http.MethodGet || !strings.Contains(req.Path, path) {
-			continue
-		}
-		<-req.answered
-		if req.Write() {
+		if match(req.Method, req.Path, req.Watch) {
+			<-req.answered
 			out = append(out, req.Request)
 		}
 	}
@@ -101,11 +109,6 @@ func (r *Requests) sent() []*sent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.all)
-}
-
-// To lists all requests for one object, watches aside.
-func (r *Requests) To(path string) []Request {
-	return r.Select(func(req Request) bool { return !req.Watch && req.Path == path })
 }
 
 // Forget starts anew.
