@@ -84,7 +84,9 @@ func (r *Requests) Select(match func(Request) bool) []Request {
 // Writes lists the requests that were meant to change something below a path, the oldest first. It waits for the
 // answers to those on their way: what they did can be seen on the API server before.
 func (r *Requests) Writes(path string) []Request {
-	all := r.answered(func(method, sentTo string, _ bool) bool { return method != http.MethodGet && strings.Contains(sentTo, path) })
+	all := r.answered(func(method, sentTo string, _ bool) bool {
+		return method != http.MethodGet && strings.Contains(sentTo, path)
+	})
 	return slices.DeleteFunc(all, func(req Request) bool { return !req.Write() })
 }
 
