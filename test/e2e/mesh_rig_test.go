@@ -36,10 +36,10 @@ const (
 )
 
 // smallValues let several control planes fit on one small node. Their number is fixed: an autoscaler would add replicas
-// for what they use while they start.
+// for what they use while they start. Images are those of the node: a gateway's would else be pulled always.
 const smallValues = `{
   "pilot": {"autoscaleEnabled": false, "resources": {"requests": {"cpu": "20m", "memory": "100Mi"}}},
-  "global": {"proxy": {"resources": {"requests": {"cpu": "10m", "memory": "20Mi"}}}}
+  "global": {"imagePullPolicy": "IfNotPresent", "proxy": {"resources": {"requests": {"cpu": "10m", "memory": "20Mi"}}}}
 }`
 
 // istio makes a mesh of the name, whose members are the namespaces labelled mesh-member=name, and whose control plane is in

@@ -196,7 +196,13 @@ func essence(t *testing.T, object client.Object) string {
 // restsWithIstiod: nothing that belongs to a mesh is written for a while, by nobody, and the operator sends no patch.
 func restsWithIstiod(t *testing.T, m *v1alpha1.Mesh) {
 	runs(t, m, oldIstio)
-	// What followed from the last edit settles.
+	// What followed from the last edit settles: an istiod that goes drains for half a minute, and its Deployment counts it.
+	eventually(t, "no istiod is on its way out", func(ctx context.Context) (bool, string, error) {
+		pods := &corev1.PodList{}
+		err := suite.client.List(ctx, pods, client.InNamespace(m.Spec.Namespace))
+		leaves := slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+		return err == nil && !leaves, "one is", err
+	})
 	var versions map[string]string
 	since := time.Now()
 	eventually(t, "all is quiet for ten seconds", func(ctx context.Context) (bool, string, error) {
@@ -226,14 +232,24 @@ func restsWithIstiod(t *testing.T, m *v1alpha1.Mesh) {
 	if changed := written(versions, now); len(changed) > 0 {
 		later, err := madeFor(t.Context(), m.Name)
 		for _, name := range changed {
-			t.Logf("%s was %v", name, then[name])
-			t.Logf("%s is %v, %v", name, later[name], err)
+			t.Logf("%s: %s, then %s, %v", name, writers(then[name]), writers(later[name]), err)
 		}
 		t.Errorf("within %s at rest was written to %v", restTime, changed)
 	}
 	if after := scraper.patches(t); after != before {
 		t.Errorf("the operator sent %.0f patches and deletions in %s at rest", after-before, restTime)
 	}
+}
+
+// writers tells who wrote an object last, and when.
+func writers(object *unstructured.Unstructured) (out string) {
+	if object == nil {
+		return "not there"
+	}
+	for _, f := range object.GetManagedFields() {
+		out += fmt.Sprintf("%s %s at %s; ", f.Manager, f.Subresource, f.Time)
+	}
+	return out
 }
 
 // written are the objects that have another version now, that came, or that went.
