@@ -44,15 +44,13 @@ type istiods struct {
 	mu sync.Mutex
 	// versions are those of the proxies that revisions give, by the name of their server.
 	versions map[string]string
-	// down are the servers that answer with an error.
-	down map[string]bool
 }
 
 // serve begins, once.
 func (i *istiods) serve(t *testing.T) {
 	t.Helper()
 	i.once.Do(func() {
-		i.versions, i.down = map[string]string{}, map[string]bool{}
+		i.versions = map[string]string{}
 		i.address = hostAddress(t)
 		ca, issue := authority(t)
 		i.bundle = ca
@@ -123,9 +121,9 @@ func authority(t *testing.T) (bundle []byte, issue func(name string) (*tls.Certi
 func (i *istiods) review(w http.ResponseWriter, r *http.Request) {
 	server := r.TLS.ServerName
 	i.mu.Lock()
-	version, down := i.versions[server], i.down[server]
+	version := i.versions[server]
 	i.mu.Unlock()
-	if down || version == "" {
+	if version == "" {
 		http.Error(w, "down", http.StatusInternalServerError)
 		return
 	}
@@ -220,16 +218,6 @@ func (i *istiods) certify(t *testing.T, o *operator, m *v1alpha1.Mesh, revision 
 			}
 		})
 	}
-}
-
-// stop and start have the server of a revision answer with an error, or again.
-func (i *istiods) stop(m *v1alpha1.Mesh, revision string)  { i.set(m, revision, true) }
-func (i *istiods) start(m *v1alpha1.Mesh, revision string) { i.set(m, revision, false) }
-
-func (i *istiods) set(m *v1alpha1.Mesh, revision string, down bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.down[host(m, revision)] = down
 }
 
 // kubelet brings up all pods of some namespaces until the test ends, but for those that sick says.

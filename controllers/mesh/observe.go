@@ -29,8 +29,8 @@ type observed struct {
 	// kubernetes is the version of the cluster.
 	kubernetes string
 	// first is whether the mesh has what a cluster has one of: the tag default, and the validator of objects without a
-	// revision. The oldest mesh has it, where nobody else does.
-	first bool
+	// revision. The oldest mesh has it, unless it is beside somebody else's.
+	first, beside bool
 	// alone is whether there is no other mesh.
 	alone bool
 	// holder is the older mesh in the same namespace, empty for none.
@@ -143,7 +143,7 @@ func (o *observer) controlPlanes(ctx context.Context, seen *observed) error {
 	for i := range webhooks.Items {
 		w := &webhooks.Items[i]
 		if injectsByDefault(w) && !adopts(seen.mesh) {
-			seen.first = false
+			seen.beside = true
 		}
 		if w.Labels[labelMesh] != seen.mesh.Name {
 			continue

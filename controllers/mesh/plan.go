@@ -85,7 +85,7 @@ func (p *planner) plan(seen *observed, own history.Settings, record *history.Rec
 		}
 		key := inputs{
 			uid: seen.mesh.UID, generation: seen.mesh.Generation, release: release, kubernetes: seen.kubernetes,
-			first: seen.first && release.Revision == owner, doorway: release.Revision == decision.Current, alone: seen.alone,
+			first: seen.first && !seen.beside && release.Revision == owner, doorway: release.Revision == decision.Current, alone: seen.alone,
 		}
 		made := known[release.Revision]
 		if made == nil || made.of != key {

@@ -92,7 +92,8 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 	}
 	record, err := r.history.Load(ctx, mesh)
 	if err != nil {
-		return out, out.halt(err)
+		err = out.halt(err)
+		return out, err
 	}
 	wanted := r.resolver.resolve(seen, &record)
 	state := seen.state(time.Now(), r.up(), wanted.Spec, seen.since(&record), func(plane *living) (answers, injects bool) {
@@ -101,7 +102,8 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 	out.decide(seen, &wanted, &state, rollout.Decide(state))
 	if act := !paused(mesh) && len(out.decision.Install) > 0; act {
 		if record, err = r.remember(ctx, mesh, &wanted, &out.decision); err != nil {
-			return out, out.halt(err)
+			err = out.halt(err)
+			return out, err
 		}
 	}
 	out.told.history = record.Status()

@@ -98,12 +98,11 @@ func (r *statusReconciler) authority(ctx context.Context, mesh *v1alpha1.Mesh) (
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("get the root certificate: %w", err)
 	}
-	end, err := time.Parse(time.RFC3339, found.Annotations[annotationNotAfter])
-	if err != nil {
-		// There is none, or it is none.
-		return nil, nil
+	// There may be none, or what is there is none.
+	if end, err := time.Parse(time.RFC3339, found.Annotations[annotationNotAfter]); err == nil {
+		return &v1alpha1.MeshCA{NotAfter: metav1.NewTime(end)}, nil
 	}
-	return &v1alpha1.MeshCA{NotAfter: metav1.NewTime(end)}, nil
+	return nil, nil
 }
 
 func (r *statusReconciler) write(ctx context.Context, mesh *v1alpha1.Mesh, next v1alpha1.MeshStatus) error {

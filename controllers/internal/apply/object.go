@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -82,6 +83,10 @@ func compact(u *unstructured.Unstructured) (*Object, error) {
 		set:      annotations[v1alpha1.AnnotationSet],
 		rendered: annotations[v1alpha1.AnnotationRendered],
 		adopt:    annotations[v1alpha1.AnnotationAdopt] == "true",
+	}
+	if by := u.GetLabels()[discoveryv1.LabelManagedBy]; by != "" && by != v1alpha1.ManagedBy {
+		// Kubernetes mirrors Endpoints, marks included.
+		obj.set, obj.rendered = "", ""
 	}
 	var err error
 	if obj.content, err = json.Marshal(ownFields(u.Object)); err != nil {
