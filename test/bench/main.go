@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -49,8 +51,8 @@ type Figure struct {
 
 // sizes are how large the measurement is.
 type sizes struct {
-	namespaces, large, edits, editors, rounds, workers, balancers int
-	rest, pause                                                   time.Duration
+	namespaces, large, edits, editors, rounds, workers, balancers, meshes, members int
+	rest, pause                                                                    time.Duration
 	// profile is the file for a CPU profile of the operator while it covers; empty for none.
 	profile string
 }
@@ -66,15 +68,19 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "times that the bare client and the operator cover all namespaces, in turns")
 	flag.IntVar(&s.workers, "workers", 16, "parallel writes, of the bare client and of the operator")
 	flag.IntVar(&s.balancers, "loadbalancers", 500, "load balancers of their own measurements; 0 leaves them out")
-	flag.DurationVar(&s.pause, "pause", 500*time.Millisecond, "pause of an editor before each edit of a load balancer's objects")
+	flag.IntVar(&s.meshes, "meshes", 100, "meshes of their own measurements; 0 leaves them out")
+	flag.IntVar(&s.members, "members", 10, "member namespaces of each mesh")
+	flag.DurationVar(&s.pause, "pause", 500*time.Millisecond, "pause of an editor before each edit of an object of a load balancer or mesh")
 	flag.DurationVar(&s.rest, "rest", time.Minute, "how long to count writes at rest; 0 leaves it out")
-	flag.StringVar(&s.profile, "profile", "", "file for a CPU profile of the operator while it covers")
+	flag.StringVar(&s.profile, "profile", "", "file for a CPU profile of the operator while it covers; with .meshes and .repairs after it, for those while meshes get into force and are repaired")
 	flag.Usage = func() {
 		_, _ = fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	log.SetLogger(logr.Discard()) // The libraries' own words would stand between the lines.
+	// The libraries' own words would stand between the lines.
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 	if err := run(ctx, s, os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
@@ -90,12 +96,15 @@ type bench struct {
 	plane   *controlplane.ControlPlane
 	client  client.WithWatch
 	plain   kubernetes.Interface
+	dynamic dynamic.Interface
 	process *operator.Process
 	watch   *watcher
 	start   time.Time
 	figures []Figure
 	// failures is how many errors in the operator's log were told.
 	failures int
+	// leave ends what watches the control plane.
+	leave context.CancelFunc
 	// profileAddress is where the operator serves profiles; "0" for nowhere.
 	profileAddress string
 	out            io.Writer
@@ -111,8 +120,8 @@ func run(ctx context.Context, s sizes, out io.Writer) (err error) {
 		wanted bool
 		do     func(context.Context) error
 	}{
-		{s.large > 0, b.memoryEmpty}, {s.balancers > 0, b.loadBalancers}, {s.namespaces > 0, b.cover}, {s.edits > 0 && s.namespaces > 0, b.repair}, {s.rest > 0, b.rest},
-		{s.large > 0, b.memoryCovered}, {s.large > 0, b.memoryLarge}, {s.large > 0, b.startUp},
+		{s.large > 0, b.memoryEmpty}, {s.balancers > 0, b.loadBalancers}, {s.namespaces > 0, b.cover}, {s.edits > 0 && s.namespaces > 0, b.repair}, {s.rest > 0 && s.namespaces > 0, b.rest},
+		{s.large > 0, b.memoryCovered}, {s.large > 0, b.memoryLarge}, {s.large > 0, b.startUp}, {s.meshes > 0, b.meshSteps},
 	} {
 		if !step.wanted {
 			continue
@@ -144,8 +153,25 @@ func (b *bench) setUp(ctx context.Context) error {
 	if err := operator.Build(ctx, root, b.binary); err != nil {
 		return err
 	}
+	return b.startPlane(ctx)
+}
+
+// startPlane starts a control plane that nothing has happened to.
+func (b *bench) startPlane(ctx context.Context) error {
 	b.say("starting the control plane")
-	b.plane, err = controlplane.Start(ctx, controlplane.Options{Dir: filepath.Join(b.dir, "run"), ControllerManager: true})
+	root, err := operator.Root()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(b.dir, "run-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	b.plane, err = controlplane.Start(ctx, controlplane.Options{
+		Dir: dir, ControllerManager: true,
+		// Webhooks are reached by their endpoints: nothing routes the addresses of Services here.
+		APIServerArgs: []string{"--enable-aggregator-routing=true"},
+	})
 	if err != nil {
 		return err
 	}
@@ -160,20 +186,31 @@ func (b *bench) setUp(ctx context.Context) error {
 	if b.plain, err = kubernetes.NewForConfig(cfg); err != nil {
 		return fmt.Errorf("build a client: %w", err)
 	}
+	if b.dynamic, err = dynamic.NewForConfig(cfg); err != nil {
+		return fmt.Errorf("build a client: %w", err)
+	}
+	ctx, b.leave = context.WithCancel(ctx)
 	b.watch, err = newWatcher(ctx, b.plain)
 	return err
 }
 
-func (b *bench) tearDown() error {
+// stopPlane ends the control plane, and the operator if it runs.
+func (b *bench) stopPlane() error {
 	var errs []error
+	if b.leave != nil {
+		b.leave()
+	}
 	if b.process != nil {
 		errs = append(errs, b.process.Stop())
 	}
 	if b.plane != nil {
 		errs = append(errs, b.plane.Stop())
 	}
-	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+	b.process, b.plane, b.leave = nil, nil, nil
+	return errors.Join(errs...)
 }
+
+func (b *bench) tearDown() error { return errors.Join(b.stopPlane(), os.RemoveAll(b.dir)) }
 
 // startOperator runs the operator and waits until its workers run.
 func (b *bench) startOperator(ctx context.Context) error {

@@ -94,19 +94,20 @@ func (b *bench) makeNamespaces(ctx context.Context, first, last int) error {
 	if err != nil {
 		return fmt.Errorf("make namespaces: %w", err)
 	}
-	return each(ctx, first, last, 2, func(ctx context.Context, i int) error {
-		for {
-			_, err := b.plain.CoreV1().ServiceAccounts(namespaceName(i)).Get(ctx, "default", metav1.GetOptions{})
-			if err == nil || !apierrors.IsNotFound(err) {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(50 * time.Millisecond):
-			}
+	return each(ctx, first, last, 2, func(ctx context.Context, i int) error { return b.hasServiceAccount(ctx, namespaceName(i)) })
+}
+
+// hasServiceAccount waits until the controller manager is done with a namespace.
+func (b *bench) hasServiceAccount(ctx context.Context, namespace string) error {
+	for {
+		_, err := b.plain.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
+		if err == nil || !apierrors.IsNotFound(err) {
+			return err
 		}
-	})
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // bareObjects are what the operator makes of a policy in all namespaces, by namespace, to the last byte: the mark of

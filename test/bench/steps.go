@@ -82,7 +82,13 @@ func (b *bench) cover(ctx context.Context) error {
 		}
 		b.say("round %d of %d: the operator covers them", round+1, b.rounds)
 		profiled := make(chan error, 1)
-		go func() { profiled <- b.takeProfile(ctx, took, round == b.rounds-1) }()
+		go func() {
+			if round < b.rounds-1 {
+				profiled <- nil
+				return
+			}
+			profiled <- b.takeProfile(ctx, took, "")
+		}()
 		took, err = b.timeCover(ctx, func(ctx context.Context) error { return b.client.Create(ctx, policy()) })
 		if err := <-profiled; err != nil {
 			return fmt.Errorf("profile: %w", err)
@@ -128,9 +134,9 @@ func (b *bench) bareRound(ctx context.Context) (time.Duration, error) {
 	return took, errors.Join(b.clear(ctx), b.client.Delete(ctx, owner))
 }
 
-// takeProfile writes a CPU profile of about the time that covering takes, in the last round.
-func (b *bench) takeProfile(ctx context.Context, span time.Duration, last bool) error {
-	if b.profile == "" || !last {
+// takeProfile writes a CPU profile of a time if one is wanted, into the file with a suffix.
+func (b *bench) takeProfile(ctx context.Context, span time.Duration, suffix string) error {
+	if b.profile == "" {
 		return nil
 	}
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.profileAddress, 1+int(span.Seconds()))
@@ -143,7 +149,7 @@ func (b *bench) takeProfile(ctx context.Context, span time.Duration, last bool) 
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	file, err := os.Create(b.profile)
+	file, err := os.Create(b.profile + suffix)
 	if err != nil {
 		return err
 	}
@@ -285,6 +291,11 @@ func (b *bench) rest(ctx context.Context) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
+	return b.writesAtRest(ctx, "writes_at_rest", requests.Write)
+}
+
+// writesAtRest counts such requests of a minute.
+func (b *bench) writesAtRest(ctx context.Context, name string, counts func(requests.Key) bool) error {
 	// The last status and event follow a repair by up to a second each, and answers are looked at again after ten.
 	if err := sleep(ctx, settle); err != nil {
 		return err
@@ -301,11 +312,11 @@ func (b *bench) rest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	writes := after.Since(before).Only(requests.Write)
+	writes := after.Since(before).Only(counts)
 	if len(writes) > 0 {
 		b.say("writes at rest:\n%s", writes)
 	}
-	b.figure("writes_at_rest", float64(writes.Total()), "requests", "0")
+	b.figure(name, float64(writes.Total()), "requests", "0")
 	return nil
 }
 
