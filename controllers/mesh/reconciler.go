@@ -83,10 +83,10 @@ func soonest(all ...time.Duration) time.Duration {
 // pursue decides what is to be done next, remembers it, and does it.
 func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, err error) {
 	mesh := seen.mesh
-	out = outcome{uid: mesh.UID, generation: mesh.Generation, held: seen.held()}
+	out = outcome{uid: mesh.UID, generation: mesh.Generation, held: seen.held(), unknown: true}
 	defer func() { out.failure = conditions.FailureClass(err) }()
 	if seen.holder != "" {
-		out.stuck = stuck{v1alpha1.ReasonNameTaken, fmt.Sprintf(
+		out.unknown, out.stuck = false, stuck{v1alpha1.ReasonNameTaken, fmt.Sprintf(
 			"namespace %s is that of the control plane of mesh %s; make this one in another namespace", mesh.Spec.Namespace, seen.holder)}
 		return out, nil
 	}
@@ -160,6 +160,7 @@ func (r *reconciler) apply(ctx context.Context, seen *observed, wanted *wanted, 
 	mesh := seen.mesh
 	r.prober.keep(mesh.Name, func(revision string) bool { return seen.planes[revision] != nil })
 	if len(out.decision.Install) == 0 {
+		out.unknown = false
 		return nil
 	}
 	now, err := r.planner.plan(seen, wanted.settings, record, &out.decision)
