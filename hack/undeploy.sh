@@ -46,9 +46,11 @@ wait_gone() {
 
 # The definitions of Istio's kinds that were made and of which there are no objects.
 unused_definitions() {
-  local definition
+  local definition objects
   kubectl get crd -l "$label" -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}' | while read -r definition; do
-    [[ -n $(kubectl get "$definition" --all-namespaces -o name --ignore-not-found) ]] || echo "$definition"
+    # It may go meanwhile; and of what cannot be listed, nobody knows that it is not used.
+    objects=$(kubectl get "$definition" --all-namespaces -o name --ignore-not-found 2>/dev/null) || continue
+    [[ -n $objects ]] || echo "$definition"
   done
 }
 
@@ -86,7 +88,7 @@ done
 echo "== waiting for what they made to go"
 if [[ -n ${FORCE:-} ]]; then
   kubectl delete "$made" --all-namespaces -l "$label" --timeout="${timeout}s"
-  kubectl label namespaces -l fleet.fairlead.io/mesh istio.io/rev- istio.io/dataplane-mode- fleet.fairlead.io/mesh-
+  kubectl label namespaces -l fleet.fairlead.io/mesh istio.io/rev- istio.io/dataplane-mode- fleet.fairlead.io/mesh-revision- fleet.fairlead.io/mesh-
 fi
 wait_gone
 wait_definitions
