@@ -68,7 +68,9 @@ func editOf(kind string) meshEdit {
 
 // deletable leaves out what has pods, Services, whose addresses are free some time after they are gone only, and the
 // definitions, with which go the objects of their kinds.
-func deletable(kind string) bool { return kind != "Deployment" && kind != "Service" && kind != definition }
+func deletable(kind string) bool {
+	return kind != "Deployment" && kind != "Service" && kind != definition
+}
 
 func (e meshEdit) pointer() string {
 	var out strings.Builder
