@@ -56,7 +56,7 @@ func webhookNames(revision, namespace string) []string {
 func (o *observer) adopt(ctx context.Context, seen *observed) error {
 	mesh := seen.mesh
 	revision := rollout.Name(rollout.InPlace, mesh.Name, "")
-	if !adopts(mesh) || len(seen.planes) > 0 {
+	if !adopts(mesh) || seen.planes[revision] != nil {
 		return nil
 	}
 	key := client.ObjectKey{Namespace: string(mesh.Spec.Namespace), Name: deploymentName(revision)}

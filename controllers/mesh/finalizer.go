@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -59,7 +60,11 @@ func (r *reconciler) patchFinalizers(ctx context.Context, mesh *v1alpha1.Mesh, e
 // remove deletes everything of a mesh that is gone, or is being deleted. A pause does not keep it: whoever deletes it wants
 // it gone.
 func (r *reconciler) remove(ctx context.Context, name string, mesh *v1alpha1.Mesh) (ctrl.Result, error) {
-	r.ledger.forget(name)
+	var uid types.UID
+	if mesh != nil {
+		uid = mesh.UID
+	}
+	r.ledger.forget(name, uid)
 	r.planner.forget(name)
 	r.resolver.forget(name)
 	r.prober.keep(name, func(string) bool { return false })

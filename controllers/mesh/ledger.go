@@ -41,6 +41,10 @@ type outcome struct {
 	result  apply.Result
 	// failure is the class of an error that is being retried, empty for none.
 	failure string
+	// concerned are the namespaces that the decision looked at.
+	concerned map[string]bool
+	// paused is that nothing could be done because of a pause.
+	paused bool
 	// held is how many proxies keep the mesh, which is being deleted.
 	held int
 }
@@ -60,9 +64,14 @@ type wish struct {
 	generation int64
 	version    catalogue.Version
 	revision   string
+	// nodes is another one when it was rendered anew.
+	nodes   *render.Nodes
+	unknown bool
 }
 
-func (o *outcome) wish() wish { return wish{o.uid, o.generation, o.version, o.revision} }
+func (o *outcome) wish() wish {
+	return wish{o.uid, o.generation, o.version, o.revision, o.nodes, o.unknown}
+}
 
 // covers reports whether what was applied is what a mesh wants now.
 func (s *shared) covers(mesh string, o *outcome) bool {
@@ -79,6 +88,8 @@ type ledger struct {
 	records map[string]*record
 	common  map[string]shared
 
+	// gone are the meshes whose removal has begun, by name.
+	gone map[string]types.UID
 	// written are the times at which the labels of namespaces were last written.
 	written map[string]time.Time
 
@@ -96,7 +107,7 @@ type record struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		records: map[string]*record{}, common: map[string]shared{}, written: map[string]time.Time{},
+		records: map[string]*record{}, common: map[string]shared{}, written: map[string]time.Time{}, gone: map[string]types.UID{},
 		changed: func(string) {}, wanted: func() {}, relabel: func(string) {},
 	}
 }
@@ -110,6 +121,10 @@ func (l *ledger) applied(mesh string, now outcome) {
 		l.records[mesh] = known
 	}
 	before := known.outcome
+	if now.unknown && before.uid == now.uid && !before.unknown {
+		// What it wants of what meshes share is what it wanted.
+		now.unknown, now.nodes, now.version, now.revision = false, before.nodes, before.version, before.revision
+	}
 	known.drift.Add(now.result.Drifts)
 	now.result.Drifts = nil
 	known.outcome = now
@@ -205,12 +220,39 @@ func (l *ledger) takeUntold(mesh string, uid types.UID) (first *apply.Drift, mor
 	return nil, 0
 }
 
-func (l *ledger) forget(mesh string) {
+// forget drops what is known of a mesh that is being removed; the UID is empty for one that is no more.
+func (l *ledger) forget(mesh string, uid types.UID) {
 	l.mu.Lock()
 	_, was := l.records[mesh]
 	delete(l.records, mesh)
+	if delete(l.gone, mesh); uid != "" {
+		l.gone[mesh] = uid
+	}
 	l.mu.Unlock()
 	if was {
 		l.wanted()
 	}
+}
+
+// removing reports whether the removal of exactly this mesh has begun. One that was not looked at yet may still keep what it has.
+func (l *ledger) removing(mesh string, uid types.UID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone[mesh] == uid
+}
+
+// concerns reports whether the last decision of a mesh looked at a namespace.
+func (l *ledger) concerns(mesh string, uid types.UID, namespace string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.records[mesh]
+	return known != nil && known.outcome.uid == uid && known.outcome.concerned[namespace]
+}
+
+// wasPaused reports whether a mesh was last found paused.
+func (l *ledger) wasPaused(mesh string, uid types.UID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.records[mesh]
+	return known != nil && known.outcome.uid == uid && known.outcome.paused
 }

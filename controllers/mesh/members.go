@@ -5,11 +5,14 @@ package mesh
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairlead/fairlead/api/v1alpha1"
 )
@@ -29,9 +32,9 @@ const labelAmbientRevision = "fleet.fairlead.io/mesh-revision"
 const labelTag = "istio.io/tag"
 
 // memberOf is the mesh that a namespace is a member of; nil for none. Of several that select it, it is the oldest one.
-func memberOf(namespace *metav1.PartialObjectMetadata, own string, all []v1alpha1.Mesh) *v1alpha1.Mesh {
+func (s *selections) memberOf(namespace *metav1.PartialObjectMetadata, own string, all []v1alpha1.Mesh) *v1alpha1.Mesh {
 	for i := range all {
-		if mesh := &all[i]; selectionOf(mesh)(namespace) && isMember(namespace, own, all, mesh) {
+		if mesh := &all[i]; s.wants(mesh, namespace) && s.isMember(namespace, own, all, mesh) {
 			return mesh
 		}
 	}
@@ -39,7 +42,7 @@ func memberOf(namespace *metav1.PartialObjectMetadata, own string, all []v1alpha
 }
 
 // isMember reports whether a namespace that a mesh selects is its member: no other one has it, or comes first.
-func isMember(namespace *metav1.PartialObjectMetadata, own string, all []v1alpha1.Mesh, mesh *v1alpha1.Mesh) bool {
+func (s *selections) isMember(namespace *metav1.PartialObjectMetadata, own string, all []v1alpha1.Mesh, mesh *v1alpha1.Mesh) bool {
 	name := namespace.Name
 	if name == own || strings.HasPrefix(name, "kube-") || name == "openshift" || strings.HasPrefix(name, "openshift-") {
 		return false
@@ -50,28 +53,64 @@ func isMember(namespace *metav1.PartialObjectMetadata, own string, all []v1alpha
 			return false
 		}
 		older := cmp.Or(other.CreationTimestamp.Compare(mesh.CreationTimestamp.Time), cmp.Compare(other.Name, mesh.Name)) < 0
-		if older && selectionOf(other)(namespace) {
+		if older && s.wants(other, namespace) {
 			return false
 		}
 	}
 	return true
 }
 
-// selectionOf tells which namespaces a mesh wants. One that is being deleted wants none: what restarts now shall come back
+// selections are the selectors of meshes, made once of each spec. It is safe for concurrent use.
+type selections struct {
+	mu    sync.Mutex
+	known map[types.UID]chosen
+}
+
+type chosen struct {
+	generation int64
+	selector   labels.Selector
+}
+
+// wants reports whether a mesh selects a namespace. One that is being deleted wants none: what restarts now shall come back
 // without a proxy of it.
-func selectionOf(mesh *v1alpha1.Mesh) func(*metav1.PartialObjectMetadata) bool {
-	nothing := func(*metav1.PartialObjectMetadata) bool { return false }
+func (s *selections) wants(mesh *v1alpha1.Mesh, namespace *metav1.PartialObjectMetadata) bool {
 	members := mesh.Spec.Members
 	if members == nil || mesh.DeletionTimestamp != nil {
-		return nothing
+		return false
 	}
-	selector, err := metav1.LabelSelectorAsSelector(members.NamespaceSelector.LabelSelector())
+	return s.selector(mesh).Matches(labels.Set(namespace.Labels)) && !slices.Contains(members.Exclude, v1alpha1.NamespaceName(namespace.Name))
+}
+
+func (s *selections) selector(mesh *v1alpha1.Mesh) labels.Selector {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.known[mesh.UID]; ok && known.generation == mesh.Generation {
+		return known.selector
+	}
+	selector, err := metav1.LabelSelectorAsSelector(mesh.Spec.Members.NamespaceSelector.LabelSelector())
 	if err != nil {
-		return nothing
+		// The API has refused it already.
+		selector = labels.Nothing()
 	}
-	return func(namespace *metav1.PartialObjectMetadata) bool {
-		return selector.Matches(labels.Set(namespace.Labels)) && !slices.Contains(members.Exclude, v1alpha1.NamespaceName(namespace.Name))
+	if s.known == nil {
+		s.known = map[types.UID]chosen{}
 	}
+	s.known[mesh.UID] = chosen{mesh.Generation, selector}
+	return selector
+}
+
+// forget drops what is known of meshes that are not there.
+func (s *selections) forget(all []v1alpha1.Mesh) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) <= len(all) {
+		return
+	}
+	there := map[types.UID]bool{}
+	for i := range all {
+		there[all[i].UID] = true
+	}
+	maps.DeleteFunc(s.known, func(uid types.UID, _ chosen) bool { return !there[uid] })
 }
 
 // memberLabels are the labels that a member of a mesh has, besides those of others, where it names a revision.

@@ -33,8 +33,9 @@ const (
 // membersReconciler writes the labels of namespaces, which are not ours: nothing else of them is touched. Its requests are
 // namespaces.
 type membersReconciler struct {
-	client client.Client
-	ledger *ledger
+	client     client.Client
+	ledger     *ledger
+	selections *selections
 	// own is the namespace of the operator.
 	own string
 
@@ -76,7 +77,7 @@ func (r *membersReconciler) Reconcile(ctx context.Context, request reconcile.Req
 // decide gives the labels that a namespace shall have of us, and whether they have to be written.
 func (r *membersReconciler) decide(namespace *metav1.PartialObjectMetadata, all []v1alpha1.Mesh) (want map[string]string, write bool) {
 	joined := namespace.Labels[labelMesh]
-	mesh := memberOf(namespace, r.own, all)
+	mesh := r.selections.memberOf(namespace, r.own, all)
 	if mesh == nil {
 		return nil, joined != "" && !pausedAmong(all, joined)
 	}
@@ -154,10 +155,10 @@ func (w *watches) candidates(ctx context.Context, object client.Object) []reconc
 		log.FromContext(ctx).Error(err, "cannot list namespaces")
 		return nil
 	}
-	wants := selectionOf(object.(*v1alpha1.Mesh))
+	mesh := object.(*v1alpha1.Mesh)
 	var out []reconcile.Request
 	for i := range list.Items {
-		if ns := &list.Items[i]; ns.Labels[labelMesh] != "" || wants(ns) {
+		if ns := &list.Items[i]; ns.Labels[labelMesh] != "" || w.selections.wants(mesh, ns) {
 			out = append(out, named(ns.Name))
 		}
 	}

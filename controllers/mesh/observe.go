@@ -62,6 +62,7 @@ type observer struct {
 	workloads  *workloads.Cache
 	kubernetes *kubernetes
 	ledger     *ledger
+	selections *selections
 	// operator is the namespace of the operator.
 	operator string
 	// up is when this operator began to work.
@@ -79,6 +80,7 @@ func (o *observer) observe(ctx context.Context, mesh *v1alpha1.Mesh) (*observed,
 		return nil, fmt.Errorf("list meshes: %w", err)
 	}
 	seen.all = list.Items
+	o.selections.forget(seen.all)
 	seen.place()
 	if seen.holder != "" {
 		return seen, nil
@@ -205,16 +207,19 @@ func (o *observer) members(ctx context.Context, seen *observed) error {
 	if err := o.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list namespaces: %w", err)
 	}
-	owns := func(revision string) bool { return rollout.Owns(seen.mesh.Name, revision) }
+	owns := func(revision string) bool {
+		// Proxies of somebody else's control plane without a revision name default, too.
+		foreign := revision == render.DefaultTag && seen.beside && seen.planes[revision] == nil
+		return rollout.Owns(seen.mesh.Name, revision) && !foreign
+	}
 	running, err := o.workloads.Running(ctx, owns)
 	if err != nil {
 		return err
 	}
-	wants := selectionOf(seen.mesh)
 	for i := range list.Items {
 		ns := &list.Items[i]
 		revision := ns.Labels[revisionLabel(seen.mesh)]
-		member := wants(ns) && isMember(ns, o.operator, seen.all, seen.mesh)
+		member := o.selections.wants(seen.mesh, ns) && o.selections.isMember(ns, o.operator, seen.all, seen.mesh)
 		_, runs := slices.BinarySearch(running, ns.Name)
 		if ns.DeletionTimestamp != nil || !member && !runs && !owns(revision) {
 			continue
@@ -260,6 +265,9 @@ func (s *observed) state(now, up time.Time, spec rollout.Spec, progress rollout.
 		Now: now, Up: up, Spec: spec, Progress: progress, Namespaces: s.namespaces, Proxies: s.proxies, Budgets: s.budgets,
 	}
 	for _, plane := range s.planes {
+		if plane.found != nil && leftBehind(plane.found.Revision, &progress) {
+			continue
+		}
 		r := rollout.Revision{Release: plane.release(), RolledOut: plane.rolledOut(s.remote()), CABundle: plane.certified()}
 		if r.CABundle {
 			r.Answers, r.Injects = ask(plane)
@@ -270,6 +278,11 @@ func (s *observed) state(now, up time.Time, spec rollout.Spec, progress rollout.
 	return out
 }
 
+// leftBehind is that a control plane of somebody else has nothing to do with the mesh any more.
+func leftBehind(revision string, p *rollout.Progress) bool {
+	return !p.Good.IsZero() && revision != p.Good.Revision && revision != p.Target.Revision
+}
+
 // remote is that istiod is outside of the cluster.
 func (s *observed) remote() bool { return s.mesh.Spec.Profile == v1alpha1.ProfileRemote }
 
@@ -277,6 +290,10 @@ func (s *observed) remote() bool { return s.mesh.Spec.Profile == v1alpha1.Profil
 func (s *observed) held() int {
 	n := 0
 	for i := range s.namespaces {
+		if ambient(s.mesh) && rollout.Owns(s.mesh.Name, s.namespaces[i].Revision) {
+			// Its pods are to leave ztunnel before that goes.
+			n++
+		}
 		for j := range s.namespaces[i].Workloads {
 			for proxy, count := range s.namespaces[i].Workloads[j].Proxies {
 				if rollout.Owns(s.mesh.Name, proxy.Revision) {

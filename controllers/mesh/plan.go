@@ -35,6 +35,8 @@ type plan struct {
 	version catalogue.Version
 	// nodes is what it wants to run on nodes; nil for nothing.
 	nodes *render.Nodes
+	// partial is that there is more, which stays as it is.
+	partial bool
 }
 
 // planner renders control planes, and keeps what was rendered last: that takes longer than to repair a change. It is safe
@@ -68,9 +70,7 @@ type inputs struct {
 }
 
 // plan renders the control planes that a mesh shall have. Until the first one is fit there is no doorway, whose pods need it.
-// What
-// cannot be rendered is told as an error; it stays as it was rendered last. Where that is not known, and it is there, the plan is empty:
-// without it, it would be deleted.
+// What cannot be rendered is told as an error. It stays as it was rendered last, or, where that is not known, as it is.
 func (p *planner) plan(seen *observed, own history.Settings, record *history.Record, decision *rollout.Decision) (plan, error) {
 	p.mu.Lock()
 	known := p.kept[seen.mesh.Name]
@@ -78,6 +78,7 @@ func (p *planner) plan(seen *observed, own history.Settings, record *history.Rec
 	owner := cmp.Or(decision.Current, decision.Progress.Target.Revision)
 	next := map[string]*plane{}
 	var failures []error
+	partial := false
 	for _, release := range decision.Install {
 		if release.Source == "" {
 			// It was found, and stays as somebody else made it.
@@ -100,13 +101,15 @@ func (p *planner) plan(seen *observed, own history.Settings, record *history.Rec
 		case made != nil && made.of.uid == key.uid:
 			next[release.Revision] = made
 		case seen.planes[release.Revision] != nil:
-			return plan{}, errors.Join(failures...)
+			partial = true
 		}
 	}
 	p.mu.Lock()
 	p.kept[seen.mesh.Name] = next
 	p.mu.Unlock()
-	return merge(next, owner), errors.Join(failures...)
+	out := merge(next, owner)
+	out.partial = partial
+	return out, errors.Join(failures...)
 }
 
 // merge brings the control planes of a mesh together.

@@ -53,6 +53,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	seen, err := r.observe(ctx, mesh)
 	if err != nil {
+		r.ledger.applied(mesh.Name, outcome{uid: mesh.UID, generation: mesh.Generation, unknown: true, failure: conditions.FailureClass(err)})
 		return ctrl.Result{}, err
 	}
 	if mesh.DeletionTimestamp != nil && !keeps(seen) {
@@ -84,7 +85,10 @@ func soonest(all ...time.Duration) time.Duration {
 func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, err error) {
 	mesh := seen.mesh
 	out = outcome{uid: mesh.UID, generation: mesh.Generation, held: seen.held(), unknown: true}
-	defer func() { out.failure = conditions.FailureClass(err) }()
+	was := r.ledger.wasPaused(mesh.Name, mesh.UID)
+	defer func() {
+		out.failure, out.paused = conditions.FailureClass(err), paused(mesh) || was && err != nil
+	}()
 	if seen.holder != "" {
 		out.unknown, out.stuck = false, stuck{v1alpha1.ReasonNameTaken, fmt.Sprintf(
 			"namespace %s is that of the control plane of mesh %s; make this one in another namespace", mesh.Spec.Namespace, seen.holder)}
@@ -96,12 +100,19 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 		return out, err
 	}
 	wanted := r.resolver.resolve(seen, &record)
-	state := seen.state(time.Now(), r.up(), wanted.Spec, seen.since(&record), func(plane *living) (answers, injects bool) {
+	progress := seen.since(&record)
+	if paused(mesh) || was {
+		progress = withoutPause(progress)
+	}
+	state := seen.state(time.Now(), r.up(), wanted.Spec, progress, func(plane *living) (answers, injects bool) {
 		return r.ask(seen, plane, &record.Progress)
 	})
 	out.decide(seen, &wanted, &state, rollout.Decide(state))
+	out.told.history = record.Status()
 	if act := !paused(mesh) && len(out.decision.Install) > 0; act {
 		if record, err = r.remember(ctx, mesh, &wanted, &out.decision); err != nil {
+			// Nothing is done that is not written down.
+			out.decision.Labels = nil
 			err = out.halt(err)
 			return out, err
 		}
@@ -111,6 +122,14 @@ func (r *reconciler) pursue(ctx context.Context, seen *observed) (out outcome, e
 		return out, err
 	}
 	return out, r.restart(ctx, out.decision.Restart)
+}
+
+// withoutPause has the deadline of what is under way begin anew: in a pause nothing comes nearer.
+func withoutPause(p rollout.Progress) rollout.Progress {
+	if !p.Target.IsZero() && p.Phase != rollout.Idle {
+		p.ProgressedAt = time.Now()
+	}
+	return p
 }
 
 // halt takes an error that only a person can mend for the end of the attempt.
@@ -167,11 +186,11 @@ func (r *reconciler) apply(ctx context.Context, seen *observed, wanted *wanted, 
 	if err != nil {
 		out.stuck = stuck{v1alpha1.ReasonInvalidValues, err.Error()}
 	}
-	if out.unknown = err != nil && now.objects == nil; now.objects == nil {
+	if out.unknown = now.partial && now.nodes == nil; now.objects == nil {
 		return nil
 	}
 	out.version, out.revision, out.nodes = now.version, out.decision.Progress.Target.Revision, now.nodes
-	set := apply.Set{Key: setKey(mesh.Name), Objects: now.objects, Paused: paused(mesh), Adopt: adopts(mesh)}
+	set := apply.Set{Key: setKey(mesh.Name), Objects: now.objects, Paused: paused(mesh), Adopt: adopts(mesh), Partial: now.partial}
 	if mesh.Spec.Drift == v1alpha1.Warn {
 		set.Mode = apply.Warn
 	}

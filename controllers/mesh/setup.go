@@ -114,9 +114,11 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the client of Istio's objects: %w", err)
 	}
+	all, known := &selections{}, newLedger()
 	p := &parts{
-		mgr: mgr, options: options, own: own, ledger: newLedger(), watches: &watches{client: mgr.GetClient()}, resources: resources,
-		again: pace.NewTrigger(pace.Gather), statuses: pace.NewTrigger(pace.Gather),
+		mgr: mgr, options: options, own: own, ledger: known, resources: resources,
+		watches: &watches{client: mgr.GetClient(), selections: all, ledger: known},
+		again:   pace.NewTrigger(pace.Gather), statuses: pace.NewTrigger(pace.Gather),
 		labels: pace.NewTrigger(0), sharing: pace.NewTrigger(pace.Gather),
 	}
 	p.prober = newProber(options.Probe, func(mesh string) { p.again.Fire(types.NamespacedName{Name: mesh}) })
@@ -130,7 +132,7 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 	}
 	p.observer = &observer{
 		client: mgr.GetClient(), own: own, live: mgr.GetAPIReader(), workloads: running, kubernetes: &kubernetes{client: versions}, ledger: p.ledger,
-		operator: options.Namespace, up: p.again.Began,
+		selections: all, operator: options.Namespace, up: p.again.Began,
 	}
 	return p, nil
 }
@@ -204,13 +206,16 @@ func (p *parts) startSharing(ctx context.Context, queue pace.Queue) error {
 	return err
 }
 
+// statusWorkers is how many statuses are written at the same time.
+const statusWorkers = 4
+
 // status adds the controller that writes statuses.
 func (p *parts) status() error {
 	return ctrl.NewControllerManagedBy(p.mgr).Named("mesh-status").
 		For(&v1alpha1.Mesh{}, builder.WithPredicates(wishesChanged())).
 		WatchesRawSource(source.Kind[client.Object](p.own, &corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(p.watches.inNamespaceOf))).
 		WatchesRawSource(source.Func(p.statuses.Start)).
-		WithOptions(controller.Options{RateLimiter: backoff.Limiter()}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: statusWorkers, RateLimiter: backoff.Limiter()}).
 		Complete(&statusReconciler{
 			client: p.mgr.GetClient(), own: p.own, writer: p.mgr.GetClient(), ledger: p.ledger,
 			events: p.mgr.GetEventRecorder(v1alpha1.ManagedBy), began: p.statuses.Began,
@@ -224,7 +229,7 @@ func (p *parts) members() error {
 		Watches(&v1alpha1.Mesh{}, handler.EnqueueRequestsFromMapFunc(p.watches.candidates), builder.WithPredicates(wishesChanged())).
 		WatchesRawSource(source.Func(p.labels.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: p.options.Workers, RateLimiter: backoff.Limiter()}).
-		Complete(&membersReconciler{client: p.mgr.GetClient(), ledger: p.ledger, own: p.options.Namespace, pauses: map[string]pause{}})
+		Complete(&membersReconciler{client: p.mgr.GetClient(), ledger: p.ledger, selections: p.observer.selections, own: p.options.Namespace, pauses: map[string]pause{}})
 }
 
 func (p *parts) source(kind apply.Kind, of func(set string) (reconcile.Request, bool)) source.Source {

@@ -89,7 +89,7 @@ func (r *sharedReconciler) contributors(ctx context.Context) (out []contributor,
 	for i := range list.Items {
 		mesh := &list.Items[i]
 		seen, _ := r.ledger.read(mesh.Name, mesh.UID)
-		if seen == nil && mesh.DeletionTimestamp != nil {
+		if seen == nil && mesh.DeletionTimestamp != nil && r.ledger.removing(mesh.Name, mesh.UID) {
 			// What it has goes, and nothing is decided for it any more.
 			continue
 		}

@@ -36,6 +36,10 @@ type told struct {
 // decide notes what was decided, and what there is to tell of it.
 func (o *outcome) decide(seen *observed, wanted *wanted, state *rollout.State, decision rollout.Decision) {
 	o.decision, o.decided, o.refusal = decision, true, wanted.reason
+	o.concerned = make(map[string]bool, len(seen.namespaces))
+	for i := range seen.namespaces {
+		o.concerned[seen.namespaces[i].Name] = true
+	}
 	o.told = told{
 		desired: desiredVersion(wanted, &decision), problems: wanted.problems, members: memberCounts(seen, &decision),
 		upgrade: upgradeProgress(seen.mesh.Status.Upgrade, &decision),

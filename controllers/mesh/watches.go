@@ -49,7 +49,11 @@ func named(name string) reconcile.Request {
 }
 
 // watches turns events into requests.
-type watches struct{ client client.Reader }
+type watches struct {
+	client     client.Reader
+	selections *selections
+	ledger     *ledger
+}
 
 // all are the meshes that pass a test.
 func (w *watches) all(ctx context.Context, test func(*v1alpha1.Mesh) bool) []reconcile.Request {
@@ -85,7 +89,8 @@ func (w *watches) others() handler.EventHandler {
 			ask(ctx, e.Object, queue)
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
+			// Another spec may select other namespaces; so does a deletion, which is another generation.
+			if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
 				ask(ctx, e.ObjectNew, queue)
 			}
 		},
@@ -106,7 +111,7 @@ func (w *watches) inNamespaceOf(ctx context.Context, object client.Object) []rec
 // its pods has a proxy of.
 func (w *watches) concerned(ctx context.Context, namespace *metav1.PartialObjectMetadata, revision string) []reconcile.Request {
 	return w.all(ctx, func(mesh *v1alpha1.Mesh) bool {
-		return selectionOf(mesh)(namespace) || namespace.Labels[labelMesh] == mesh.Name ||
+		return w.selections.wants(mesh, namespace) || w.ledger.concerns(mesh.Name, mesh.UID, namespace.Name) || namespace.Labels[labelMesh] == mesh.Name ||
 			rollout.Owns(mesh.Name, namespace.Labels[revisionLabel(mesh)]) || rollout.Owns(mesh.Name, revision)
 	})
 }

@@ -39,6 +39,8 @@ type Set struct {
 	Mode Mode
 	// Paused stops every write for the set.
 	Paused bool
+	// Partial says that there is more than Objects: nothing is pruned.
+	Partial bool
 	// Adopt takes over objects that others made, as if each of them allowed it.
 	Adopt bool
 }
@@ -186,7 +188,7 @@ func (e *Engine) Apply(ctx context.Context, set Set) (Result, error) {
 		}
 	}
 	// Where an object could not even be named, what is left over is not known either.
-	if complete {
+	if complete && !set.Partial {
 		errs = append(errs, e.prune(ctx, set, desired, &result))
 	}
 	return result, errors.Join(errs...)
