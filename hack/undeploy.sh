@@ -88,7 +88,8 @@ done
 echo "== waiting for what they made to go"
 if [[ -n ${FORCE:-} ]]; then
   kubectl delete "$made" --all-namespaces -l "$label" --timeout="${timeout}s"
-  kubectl label namespaces -l fleet.fairlead.io/mesh istio.io/rev- istio.io/dataplane-mode- fleet.fairlead.io/mesh-revision- fleet.fairlead.io/mesh-
+  kubectl label namespaces -l fleet.fairlead.io/mesh,fleet.fairlead.io/mesh-revision istio.io/dataplane-mode- fleet.fairlead.io/mesh-revision- fleet.fairlead.io/mesh-
+  kubectl label namespaces -l fleet.fairlead.io/mesh istio.io/rev- fleet.fairlead.io/mesh-
 fi
 wait_gone
 wait_definitions

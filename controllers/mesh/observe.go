@@ -42,6 +42,8 @@ type observed struct {
 	// proxies are the pods with a proxy, of all meshes, by revision.
 	proxies map[string]int
 	budgets map[string]int
+	// left are the pods with a proxy of the mesh, which is being deleted.
+	left int
 }
 
 // living is a control plane that there is.
@@ -216,6 +218,11 @@ func (o *observer) members(ctx context.Context, seen *observed) error {
 	if err != nil {
 		return err
 	}
+	if seen.mesh.DeletionTimestamp != nil {
+		if seen.left, err = o.workloads.Held(ctx, owns); err != nil {
+			return err
+		}
+	}
 	for i := range list.Items {
 		ns := &list.Items[i]
 		revision := ns.Labels[revisionLabel(seen.mesh)]
@@ -286,20 +293,16 @@ func leftBehind(revision string, p *rollout.Progress) bool {
 // remote is that istiod is outside of the cluster.
 func (s *observed) remote() bool { return s.mesh.Spec.Profile == v1alpha1.ProfileRemote }
 
-// held is how many pods have a proxy of the mesh. Its own gateways are not among them: they go with it.
+// held is what keeps a mesh that is being deleted: pods with a proxy of it, and members whose pods ztunnel serves. Its own
+// gateways do not: they go with it.
 func (s *observed) held() int {
-	n := 0
+	n := s.left
+	if !ambient(s.mesh) {
+		return n
+	}
 	for i := range s.namespaces {
-		if ambient(s.mesh) && rollout.Owns(s.mesh.Name, s.namespaces[i].Revision) {
-			// Its pods are to leave ztunnel before that goes.
+		if rollout.Owns(s.mesh.Name, s.namespaces[i].Revision) {
 			n++
-		}
-		for j := range s.namespaces[i].Workloads {
-			for proxy, count := range s.namespaces[i].Workloads[j].Proxies {
-				if rollout.Owns(s.mesh.Name, proxy.Revision) {
-					n += count
-				}
-			}
 		}
 	}
 	return n

@@ -17,11 +17,12 @@ import (
 const (
 	// probeTimeout bounds one dry run: an API server waits up to 10 s for a webhook.
 	probeTimeout = 12 * time.Second
-	// probeAgain is how soon a control plane that does not inject is asked again, probeFresh how long an answer stands
-	// while members move, probeStale how long otherwise.
-	probeAgain = 2 * time.Second
-	probeFresh = 10 * time.Second
-	probeStale = 5 * time.Minute
+	// probeAgain is how soon a control plane that does not inject is asked again, which doubles up to probeSeldom; probeFresh
+	// is how long an answer stands while members move, probeStale how long otherwise.
+	probeAgain  = 2 * time.Second
+	probeSeldom = 30 * time.Second
+	probeFresh  = 10 * time.Second
+	probeStale  = 5 * time.Minute
 )
 
 // Probe asks whether a revision injects a pod of a namespace.
@@ -46,6 +47,8 @@ type answer struct {
 	subject subject
 	at      time.Time
 	asked   bool
+	// again is how soon one that does not inject is asked again; it doubles.
+	again time.Duration
 }
 
 // subject is a control plane that is asked. Another release has to answer for itself; one whose state changed is asked again.
@@ -74,7 +77,7 @@ func (p *prober) look(mesh string, of subject, patience time.Duration) probe.Res
 		a.subject, a.at = of, time.Time{}
 	}
 	if !a.Injects {
-		patience = min(patience, probeAgain)
+		patience = min(patience, max(a.again, probeAgain))
 	}
 	if !a.asked && time.Since(a.at) >= patience {
 		a.asked = true
@@ -96,16 +99,19 @@ func (p *prober) run(a *answer, of subject) {
 	a.asked = false
 	news := a.Result != result || a.subject != of
 	a.Result = result
+	again := probeAgain
 	if a.subject == of {
 		a.at = time.Now()
+		again = min(max(2*a.again, probeAgain), probeSeldom)
 	}
+	a.again = again
 	current := p.known[of.release.Revision] == a
 	p.mu.Unlock()
 	if news {
 		p.changed(a.mesh)
 	}
 	if !result.Injects && current {
-		time.AfterFunc(probeAgain, func() { p.changed(a.mesh) })
+		time.AfterFunc(again, func() { p.changed(a.mesh) })
 	}
 }
 

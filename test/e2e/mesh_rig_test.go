@@ -100,13 +100,6 @@ func gone(ctx context.Context, object client.Object) error {
 func joined(t *testing.T, m *v1alpha1.Mesh, number int) []string {
 	t.Helper()
 	var out []string
-	for i := range number {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-m%02d", m.Name, i), Labels: map[string]string{memberLabel: m.Name}}}
-		if err := suite.client.Create(t.Context(), ns); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, ns.Name)
-	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -122,6 +115,13 @@ func joined(t *testing.T, m *v1alpha1.Mesh, number int) []string {
 			}
 		}
 	})
+	for i := range number {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-m%02d", m.Name, i), Labels: map[string]string{memberLabel: m.Name}}}
+		if err := suite.client.Create(t.Context(), ns); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, ns.Name)
+	}
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -184,7 +185,7 @@ func (w *witness) note(what string) {
 // look checks that every namespace names a revision whose control plane is there, that pods get proxies all the time, and
 // counts the namespaces that have proxies of two revisions, or pods that are not ready.
 func (w *witness) look(ctx context.Context) {
-	moving := 0
+	var moving []string
 	for _, name := range w.spaces {
 		ns := &corev1.Namespace{}
 		if suite.client.Get(ctx, client.ObjectKey{Name: name}, ns) != nil {
@@ -200,16 +201,14 @@ func (w *witness) look(ctx context.Context) {
 				w.note("a member names a revision without a control plane: " + revision)
 			}
 		}
-		pods, err := podsOf(ctx, name)
-		if err != nil {
-			return
+		if w.moves(ctx, name) {
+			moving = append(moving, name)
 		}
-		for i := range pods {
-			if got, _ := proxyOf(&pods[i]); got != revision || !podReady(&pods[i]) {
-				moving++
-				break
-			}
-		}
+	}
+	// One was looked at after the other: those moved at the same time that still do after the last look.
+	if n := len(moving) - 1; n > 0 {
+		last := moving[n]
+		moving = append(slices.DeleteFunc(moving[:n], func(name string) bool { return !w.moves(ctx, name) }), last)
 	}
 	got, err := dryPod(ctx, w.spaces[len(w.spaces)-1])
 	if ctx.Err() == nil && (err != nil || got == "") {
@@ -221,10 +220,23 @@ func (w *witness) look(ctx context.Context) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.moving = max(w.moving, moving)
+	w.moving = max(w.moving, len(moving))
 	if len(control.Items) == 2 {
 		w.both++
 	}
+}
+
+// moves reports whether a namespace is on the way: it has a pod that is not ready, or whose proxy is of another revision.
+func (w *witness) moves(ctx context.Context, name string) bool {
+	ns := &corev1.Namespace{}
+	if suite.client.Get(ctx, client.ObjectKey{Name: name}, ns) != nil {
+		return false
+	}
+	pods, err := podsOf(ctx, name)
+	return err == nil && slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
+		got, _ := proxyOf(&pod)
+		return got != ns.Labels[labelRevision] || !podReady(&pod)
+	})
 }
 
 // TestMeshUpgrade moves members from one minor to the next: the new istiod comes beside the old one, namespaces move one by

@@ -121,14 +121,14 @@ func namespaceGoes(err error) bool {
 }
 
 // kindGoes reports whether the API server does not have the kind, or will not have it for long: while a definition goes
-// it answers as it does to who may not create.
+// it answers as it does to who may not create, or before 1.35 as to what cannot be done.
 func (j *job) kindGoes(ctx context.Context, err error) bool {
 	switch {
 	case j.cache.optional == nil:
 		return false
 	case apierrors.IsNotFound(err):
 		return true
-	case !apierrors.IsForbidden(err):
+	case !apierrors.IsForbidden(err) && !apierrors.IsMethodNotSupported(err):
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.engine.timeout)

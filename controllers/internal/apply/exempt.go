@@ -30,8 +30,12 @@ type exemptions struct {
 }
 
 var podOwner = exemptions{
-	ignored: []string{"spec.template.metadata.annotations.kubectl~kubernetes~io/restartedAt"},
-	scaled:  "spec.replicas",
+	ignored: []string{
+		"spec.template.metadata.annotations.kubectl~kubernetes~io/restartedAt",
+		// A mesh restarts what is a member of it, whoever made it.
+		"spec.template.metadata.annotations.fleet~fairlead~io/restarted-for",
+	},
+	scaled: "spec.replicas",
 }
 
 var webhooks = exemptions{

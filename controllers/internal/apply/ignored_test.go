@@ -97,6 +97,7 @@ func TestIgnored(t *testing.T) {
 	namespace := testutil.Namespace(t, cluster.Config(t), "ignored")
 	ca := base64.StdEncoding.EncodeToString(cluster.Config(t).CAData)
 	restart := `[{"op":"add","path":"/spec/template/metadata/annotations","value":{"kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:00Z"}}]`
+	byMesh := `[{"op":"add","path":"/spec/template/metadata/annotations","value":{"fleet.fairlead.io/restarted-for":"a@1.31.0#1"}}]`
 	image := matrix[4].value
 	timeout := `[{"op":"replace","path":"/webhooks/0/timeoutSeconds","value":7}]`
 	bundle := fmt.Sprintf(`[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":%q}]`, ca)
@@ -126,6 +127,7 @@ func TestIgnored(t *testing.T) {
 		"restart-deployment":   {deployment, restart, `"kubectl.kubernetes.io/restartedAt":"2026`, image.patch},
 		"restart-stateful-set": {statefulSet, restart, `"kubectl.kubernetes.io/restartedAt":"2026`, image.patch},
 		"restart-daemon-set":   {daemonSet, restart, `"kubectl.kubernetes.io/restartedAt":"2026`, image.patch},
+		"restart-by-mesh":      {deployment, byMesh, `"fleet.fairlead.io/restarted-for":"a@1.31.0#1"`, image.patch},
 		"bundle-mutating":      {mutatingWebhook, bundle, `"caBundle":"` + ca, timeout},
 		"bundle-validating":    {validatingWebhook, bundle, `"caBundle":"` + ca, timeout},
 		"policy-validating": {validatingWebhook,

@@ -18,6 +18,8 @@ const (
 	labelled = 2 * time.Second
 	// notes is how often progress is written down within a deadline.
 	notes = 20
+	// takenBack is how long a workload is left whose restart somebody undid by writing its pod template anew.
+	takenBack = 10 * time.Minute
 	// atOnce is how many workloads of one namespace restart at a time.
 	atOnce = 10
 )

@@ -18,6 +18,8 @@ func (m *machine) never(ns *Namespace, w *Workload, e expectation) string {
 		return w.Untouchable
 	case w.Cause == e.cause:
 		return "it restarted for this and came back the same"
+	case w.Cause == "" && m.Now.Sub(w.RestartedAt) < takenBack:
+		return "somebody took its last restart out of its pod template again"
 	case w.Kind != Deployment && w.Kind != StatefulSet && w.Kind != DaemonSet:
 		return "a " + w.Kind + " is not restarted"
 	case !m.spec.RestartWorkloads:

@@ -182,6 +182,7 @@ func TestWaiting(t *testing.T) {
 		"a Pod is not restarted":                                                   func(_ *rollout.State, w *rollout.Workload) { w.Kind = "Pod" },
 		"it is paused":                                                             func(_ *rollout.State, w *rollout.Workload) { w.Untouchable = "it is paused" },
 		"it restarted for this and came back the same":                             func(_ *rollout.State, w *rollout.Workload) { w.Cause = "m-1-30-0@1.30.0#0" },
+		"somebody took its last restart out of its pod template again":             func(s *rollout.State, w *rollout.Workload) { w.RestartedAt = s.Now.Add(-time.Minute) },
 		"it was not healthy before a restart":                                      func(_ *rollout.State, w *rollout.Workload) { w.Ready = 1 },
 		"istio-injection=enabled of its namespace keeps the proxy away":            func(s *rollout.State, _ *rollout.Workload) { s.Namespaces[0].Contradiction = "istio-injection=enabled" },
 		"PodDisruptionBudget a/b allows too few disruptions":                       func(s *rollout.State, w *rollout.Workload) { s.Budgets["a/b"], w.Budgets = 0, []string{"a/b"} },

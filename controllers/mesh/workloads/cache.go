@@ -147,6 +147,22 @@ func (c *Cache) Proxies(ctx context.Context) (map[string]int, error) {
 	return out, nil
 }
 
+// Held counts the pods with a proxy of some revisions that neither go nor are of a mesh itself, those among them that are
+// none of a workload, like the gateways that istiod makes.
+func (c *Cache) Held(ctx context.Context, owns func(revision string) bool) (int, error) {
+	if err := c.fill(ctx, c.pods); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, object := range c.pods.shared.GetStore().List() {
+		p := object.(*pod)
+		if revision := p.proxy.Value().Revision; !p.ours && !p.terminates && revision != "" && owns(revision) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Running gives the namespaces that run proxies of some revisions, counted as Proxies does; sorted.
 func (c *Cache) Running(ctx context.Context, owns func(revision string) bool) ([]string, error) {
 	t, err := c.count(ctx)

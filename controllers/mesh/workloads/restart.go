@@ -29,6 +29,9 @@ const (
 	AnnotationRestartedAt = "fleet.fairlead.io/restarted-at"
 )
 
+// manager is the field manager of restarts. It is not that of the apply engine, which knows by its own what it made.
+const manager = v1alpha1.ManagedBy + "-restarts"
+
 // tries is how often a restart is tried of a workload whose status is written all the time.
 const tries = 3
 
@@ -70,7 +73,7 @@ func (c *Cache) patch(ctx context.Context, w *workload, cause string, at time.Ti
 		return false, fmt.Errorf("write down a restart: %w", err)
 	}
 	target := w.blank()
-	err = c.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body), client.FieldOwner(v1alpha1.ManagedBy))
+	err = c.client.Patch(ctx, target, client.RawPatch(types.MergePatchType, body), client.FieldOwner(manager))
 	switch {
 	case apierrors.IsNotFound(err):
 		return false, nil
