@@ -62,6 +62,13 @@ func TestVersionsThatComeLate(t *testing.T) {
 	o := running(t)
 	const version = "1.31.77"
 	source := further(t, version)
+	// Others get the newest 1.31 that there is without it.
+	t.Cleanup(func() {
+		if err := o.stop(); err != nil {
+			t.Error(err)
+		}
+		o.start(t)
+	})
 	o.versions.Absent("oci://registry.example.com/charts", "is not read yet")
 	m := o.mesh(t, "late", version, func(m *v1alpha1.Mesh) { m.Spec.Profile = v1alpha1.ProfileAmbient })
 	got := o.awaitReady(t, m, "False/UnknownVersion")

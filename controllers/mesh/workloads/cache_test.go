@@ -140,16 +140,17 @@ func (w *world) podsOf(app string) []string {
 	return out
 }
 
+// writesFor checks how many writes of a workload the API server did. One that came too late for a status is tried again.
 func (w *world) writesFor(kind, name string, want int) {
 	w.Helper()
 	n := 0
 	for _, write := range w.writes() {
-		if strings.Contains(write, strings.ToLower(kind)+"s/"+name+" ") {
+		if strings.HasSuffix(write, strings.ToLower(kind)+"s/"+name+" 200") {
 			n++
 		}
 	}
 	if n != want {
-		w.Errorf("%d requests that write %s %s, not %d: %v", n, kind, name, want, w.writes())
+		w.Errorf("%s %s was written by %d requests, not %d: %v", kind, name, n, want, w.writes())
 	}
 }
 
