@@ -62,13 +62,6 @@ func TestVersionsThatComeLate(t *testing.T) {
 	o := running(t)
 	const version = "1.31.77"
 	source := further(t, version)
-	// Others get the newest 1.31 that there is without it.
-	t.Cleanup(func() {
-		if err := o.stop(); err != nil {
-			t.Error(err)
-		}
-		o.start(t)
-	})
 	o.versions.Absent("oci://registry.example.com/charts", "is not read yet")
 	m := o.mesh(t, "late", version, func(m *v1alpha1.Mesh) { m.Spec.Profile = v1alpha1.ProfileAmbient })
 	got := o.awaitReady(t, m, "False/UnknownVersion")
@@ -105,4 +98,15 @@ func TestVersionsThatComeLate(t *testing.T) {
 	if after := o.identities(t, m); !slices.Equal(before, after) {
 		t.Errorf("of %d objects, %d are left or are others", len(before), len(after))
 	}
+	// Others get the newest 1.31 that there is without it, and only who knows the version takes its definitions away.
+	o.uninstall(t, m)
+	o.uninstall(t, other)
+	testutil.Eventually(t, soon, "its definitions are gone", func() (bool, string) {
+		left := o.objects(t, "definitions")
+		return len(left) == 0, fmt.Sprintf("there are %d", len(left))
+	})
+	if err := o.stop(); err != nil {
+		t.Fatal(err)
+	}
+	o.start(t)
 }
