@@ -228,7 +228,10 @@ func (j *judge) reconciling() conditions.Verdict {
 	if v := j.leaving(); v != conditions.DoesNotApply {
 		if v.Reason == v1alpha1.ReasonMembersRemain {
 			// While members restart, nobody has to move.
-			return j.underWay()
+			if j.outcome.decision.Progress.Phase == rollout.Idle {
+				return j.underWay()
+			}
+			return conditions.DoesNotApply
 		}
 		return conditions.Yes(v.Reason, "%s", v.Message)
 	}
