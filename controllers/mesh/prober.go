@@ -25,13 +25,13 @@ const (
 	probeStale  = 5 * time.Minute
 )
 
-// Probe asks whether a revision injects a pod of a namespace.
-type Probe func(ctx context.Context, namespace, revision string) (probe.Result, error)
+// inject asks whether a revision injects a pod of a namespace.
+type inject func(ctx context.Context, namespace, revision string) (probe.Result, error)
 
 // prober asks control planes whether they inject, beside the work: a webhook that hangs holds up no repair. It is safe
 // for concurrent use.
 type prober struct {
-	ask Probe
+	ask inject
 	// changed is told the mesh whose answer is another one.
 	changed func(mesh string)
 
@@ -58,7 +58,7 @@ type subject struct {
 	state     string
 }
 
-func newProber(ask Probe, changed func(mesh string)) *prober {
+func newProber(ask inject, changed func(mesh string)) *prober {
 	return &prober{ask: ask, changed: changed, known: map[string]*answer{}}
 }
 

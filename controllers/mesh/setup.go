@@ -53,8 +53,6 @@ type Options struct {
 	Workers int
 	// Now is the clock that the ends of life of versions are measured by; nil for the machine's.
 	Now func() time.Time
-	// Probe asks whether a control plane injects; nil asks the API server to try a pod.
-	Probe Probe
 }
 
 // parts are what the controllers are made of.
@@ -96,11 +94,9 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	if options.Probe == nil {
-		var err error
-		if options.Probe, err = dryRuns(mgr); err != nil {
-			return nil, err
-		}
+	ask, err := dryRuns(mgr)
+	if err != nil {
+		return nil, err
 	}
 	own, err := ownCache(mgr)
 	if err != nil {
@@ -121,7 +117,7 @@ func newParts(mgr ctrl.Manager, options Options) (*parts, error) {
 		again:   pace.NewTrigger(pace.Gather), statuses: pace.NewTrigger(pace.Gather),
 		labels: pace.NewTrigger(0), sharing: pace.NewTrigger(pace.Gather),
 	}
-	p.prober = newProber(options.Probe, func(mesh string) { p.again.Fire(types.NamespacedName{Name: mesh}) })
+	p.prober = newProber(ask, func(mesh string) { p.again.Fire(types.NamespacedName{Name: mesh}) })
 	running, err := workloads.New(mgr, func(change workloads.Change) {
 		for _, request := range p.watches.ofChange(context.Background(), change) {
 			p.again.Fire(request.NamespacedName)
@@ -149,7 +145,7 @@ func (p *parts) everybody() {
 }
 
 // dryRuns asks by pods that are tried and not made. Warnings are for those who make pods.
-func dryRuns(mgr ctrl.Manager) (Probe, error) {
+func dryRuns(mgr ctrl.Manager) (inject, error) {
 	cfg := rest.CopyConfig(mgr.GetConfig())
 	cfg.WarningHandler = rest.NoWarnings{}
 	pods, err := client.New(cfg, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
